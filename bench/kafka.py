@@ -1,0 +1,81 @@
+"""What every benchmark does with Kafka: make topics, fill them fast, ask where they end, drop what was read."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+BATCH_BYTES_MAX: Final = 512 * 1_024
+SEGMENT_BYTES: Final = 64 * 1_048_576
+"""Small segments, so that what a round has read can be dropped before the disk is full."""
+
+Keyed = tuple[int, bytes, bytes]
+"""Partition, key, value."""
+
+
+async def make_topics(kafka: str, names: Sequence[str], partitions: int, *, compacted: bool = False) -> None:
+    """Create topics with one replica."""
+    configs = {"segment.bytes": str(SEGMENT_BYTES)}
+    if compacted:
+        configs["cleanup.policy"] = "compact"
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        wanted = [NewTopic(name, partitions, 1, topic_configs=configs) for name in names]
+        answer = await admin.create_topics(wanted)
+    finally:
+        await admin.close()
+    for topic, code, *rest in answer.topic_errors:
+        if code:
+            raise RuntimeError(f"Topic {topic} could not be made: error {code} {rest}. Does the broker hold old data?")
+
+
+async def fill(kafka: str, topic: str, records: Iterable[Keyed], headers: Sequence[tuple[str, bytes]] = ()) -> int:
+    """Write records in large batches, each to the partition it names; return how many."""
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, enable_idempotence=True, max_batch_size=BATCH_BYTES_MAX)
+    await producer.start()
+    carried = list(headers)
+    open_: dict[int, BatchBuilder] = {}
+    sent = []
+    count = 0
+    try:
+        for partition, key, value in records:
+            count += 1
+            builder = open_.get(partition)
+            if builder is None:
+                builder = open_[partition] = producer.create_batch()
+            if builder.append(timestamp=None, key=key, value=value, headers=carried) is None:
+                sent.append(await producer.send_batch(builder, topic, partition=partition))
+                builder = open_[partition] = producer.create_batch()
+                builder.append(timestamp=None, key=key, value=value, headers=carried)
+        sent.extend([await producer.send_batch(builder, topic, partition=number) for number, builder in open_.items()])
+        for future in sent:
+            await future
+    finally:
+        await producer.stop()
+    return count
+
+
+async def stable_ends(kafka: str, topic: str, partitions: int) -> list[int]:
+    """Return the last stable offset of each partition."""
+    reader = AIOKafkaConsumer(bootstrap_servers=kafka, isolation_level="read_committed", enable_auto_commit=False)
+    await reader.start()
+    try:
+        wanted = [TopicPartition(topic, number) for number in range(partitions)]
+        ends: Mapping[TopicPartition, int] = await reader.end_offsets(wanted)
+        return [ends[one] for one in wanted]
+    finally:
+        await reader.stop()
+
+
+async def drop(kafka: str, topic: str, ends: Sequence[int]) -> None:
+    """Let the broker delete everything before these offsets: a round leaves nothing behind on the disk."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        wanted = {TopicPartition(topic, number): RecordsToDelete(end) for number, end in enumerate(ends)}
+        await admin.delete_records(wanted)
+    finally:
+        await admin.close()

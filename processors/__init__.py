@@ -1,0 +1,6 @@
+"""The pure core: state machines with time and ids as arguments. No clock, no I/O, no Kafka."""
+
+from typing import Final
+
+HOPS: Final = ("ingest",)
+"""The hops in flow order. One name, five places: `tests/architecture` checks each of them."""

@@ -1,0 +1,276 @@
+"""Admit each record once: decode, lane, tenant, rate, dedupe, enrich. What fails is set aside whole."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from processors.dead_letters import condemn, set_aside
+from processors.ingest import commands, queue
+from processors.ingest.tenant import HOP, Account, Over, Policy, Status, account_key
+from processors.step import Outcome, Step, format_header
+from processors.vocabulary import envelope, topics
+from processors.vocabulary import headers as names
+from processors.vocabulary.ids import coordinate_id, digest
+from processors.vocabulary.partition import lane_of
+from processors.vocabulary.reasons import Problem, Reason, Rejected
+from processors.vocabulary.record import Record
+from processors.vocabulary.signal import Absent, Signal, data_of
+
+SEGMENTS_EXPIRED_MAX: Final = 4
+"""Segments dropped in one batch, so that forgetting never makes a batch long."""
+COMMAND_WINDOW_MS: Final = 24 * 3_600_000
+"""A command sent again within it does nothing, whatever window the tenant has for its signals."""
+_REFUSED: Final = {
+    Status.SUSPENDED: Rejected(Reason.TENANT_SUSPENDED),
+    Status.DELETED: Rejected(Reason.TENANT_DELETED),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class IngestSettings:
+    """What an operator decides for all tenants."""
+
+    policy: Policy = field(default_factory=Policy)
+    strict: bool = False
+    """Signals of tenants that nobody created are refused."""
+
+
+@dataclass(slots=True)
+class _Door:
+    """The accounts that a run of records touches, written back once at its end."""
+
+    step: Step
+    settings: IngestSettings
+    accounts: dict[str, Account] = field(default_factory=dict)
+    counted: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+
+    def open(self, tenants: Iterable[str]) -> None:
+        """Load accounts, all at once."""
+        overlay = self.step.overlay
+        wanted = [tenant for tenant in tenants if tenant not in self.accounts]
+        keys = [account_key(tenant) for tenant in wanted]
+        overlay.prefetch(keys)
+        for tenant, key in zip(wanted, keys, strict=True):
+            account = Account.load(overlay.get(key), self.settings.policy)
+            self.accounts[tenant] = account
+            self.counted[tenant] = (account.handled, account.duplicates, account.commands)
+
+    def close(self) -> None:
+        """Write changed accounts back and count what became of their records."""
+        step = self.step
+        expires_ms = step.now_ms
+        for tenant, account in self.accounts.items():
+            if not account.changed:
+                continue
+            account.last_ms = step.now_ms
+            step.overlay.put(account_key(tenant), account.pack())
+            expires_ms = max(expires_ms, step.now_ms + account.policy.dedupe_window_ms)
+            handled, duplicates, done = self.counted[tenant]
+            if account.commands != done:
+                expires_ms = max(expires_ms, step.now_ms + COMMAND_WINDOW_MS)
+            if account.handled + account.commands != handled + done:
+                by = account.handled + account.commands - handled - done
+                step.count(HOP, tenant, Outcome.HANDLED, by)
+            if account.duplicates != duplicates:
+                step.count(HOP, tenant, Outcome.DUPLICATE, account.duplicates - duplicates)
+        step.overlay.seal(HOP, now_ms=step.now_ms, expires_ms=expires_ms, sequence=step.sequence)
+
+    def refuse(
+        self, topic: str, record: Record, account: Account, rejected: Rejected, tenant: str
+    ) -> None:
+        """Set a record of a known tenant aside."""
+        if account.known:
+            account.dead += 1
+            account.changed = True
+        set_aside(self.step, HOP, topic, record, rejected, tenant=tenant)
+
+
+@dataclass(frozen=True, slots=True)
+class IngestHop:
+    """The first hop. One object serves all lanes: what it knows of a lane is in the step."""
+
+    settings: IngestSettings = field(default_factory=IngestSettings)
+    name: str = HOP
+    inputs: Sequence[str] = (topics.COMMANDS, topics.SIGNALS_IN)
+
+    def tick(self, step: Step) -> None:
+        """Release what waited long enough, forget what is old enough."""
+        step.overlay.expire(HOP, step.now_ms, SEGMENTS_EXPIRED_MAX)
+        tenants = queue.due_tenants(step.overlay, step.now_ms)
+        if tenants:
+            door = _Door(step, self.settings)
+            door.open(tenants)
+            budget = queue.RELEASES_MAX
+            for tenant in tenants:
+                budget = _release(door, tenant, budget)
+            door.close()
+        queue.wake(step)
+
+    def step(self, step: Step, topic: str, records: Sequence[Record]) -> None:
+        """Admit the records in their order."""
+        door = _Door(step, self.settings)
+        decoded = _decode(step, topic, records)
+        door.open({signal.tenant for _, signal, _ in decoded})
+        _look_up(door, decoded)
+        admit = _command if topic == topics.COMMANDS else _signal
+        for record, signal, member in decoded:
+            admit(door, topic, record, signal, member)
+        door.close()
+        queue.wake(step)
+
+
+def _decode(
+    step: Step, topic: str, records: Sequence[Record]
+) -> list[tuple[Record, Signal, bytes]]:
+    """Return what is ours and well formed, with its dedupe member; move or set aside the rest."""
+    found = []
+    lane, lanes = step.lane, step.lanes
+    decode = envelope.decode
+    for record in records:
+        if step.verdicts and (verdict := step.verdicts.get((topic, record.offset))):
+            condemn(step, HOP, topic, record, verdict)
+            continue
+        signal = decode(record)
+        if type(signal) is Rejected:
+            set_aside(step, HOP, topic, record, signal)
+            continue
+        if lane_of(signal.tenant.encode(), lanes) != lane:
+            _move(step, topic, record, signal)
+            continue
+        identity = signal.id or coordinate_id(topic, record.partition, record.offset)
+        member = digest(signal.tenant.encode(), signal.source.encode(), identity.encode())
+        found.append((record, signal, member))
+    return found
+
+
+def _look_up(door: _Door, decoded: list[tuple[Record, Signal, bytes]]) -> None:
+    accounts = door.accounts
+    wanted = [
+        member for _, signal, member in decoded if accounts[signal.tenant].policy.dedupe_window_ms
+    ]
+    door.step.overlay.prefetch_seen(HOP, wanted)
+
+
+def _move(step: Step, topic: str, record: Record, signal: Signal) -> None:
+    """Put a record into its tenant's lane, once."""
+    if any(name == names.MOVED for name, _ in record.headers):
+        set_aside(step, HOP, topic, record, Rejected(Reason.MOVED_TWICE), tenant=signal.tenant)
+        return
+    tenant = signal.tenant.encode()
+    came_from = b"%d/%d" % (record.partition, record.offset)
+    headers = [*record.headers, (names.MOVED, came_from)]
+    step.emit(topic, lane_of(tenant, step.lanes), (tenant, record.value, headers))
+    step.count(HOP, signal.tenant, Outcome.MOVED)
+
+
+def _signal(door: _Door, topic: str, record: Record, signal: Signal, member: bytes) -> None:
+    """Admit one signal: its tenant's status, its turn, its rate; then once and enriched."""
+    step, account = door.step, door.accounts[signal.tenant]
+    if not account.known:
+        if door.settings.strict:
+            rejected = Rejected(Reason.UNKNOWN_TENANT)
+            door.refuse(topic, record, account, rejected, signal.tenant)
+            return
+        account.create(step.now_ms)
+    account.changed = True
+    policy = account.policy
+    if policy.status is not Status.ACTIVE:
+        door.refuse(topic, record, account, _REFUSED[policy.status], signal.tenant)
+    elif account.queued or not account.take_token(step.now_ms):
+        # Behind those that wait, even if there is a token: a tenant's order is the log's.
+        _over(door, topic, record, signal, account)
+    else:
+        _once(door, record, signal, member, account)
+
+
+def _over(door: _Door, topic: str, record: Record, signal: Signal, account: Account) -> None:
+    """Keep a record over the tenant's rate for later, or refuse it."""
+    if account.policy.over is Over.REFUSE or not queue.fits(account, record):
+        door.refuse(topic, record, account, Rejected(Reason.RATE_LIMITED), signal.tenant)
+        return
+    queue.push(door.step.overlay, signal.tenant, account, topic, record)
+    if account.queued == 1:
+        queue.schedule(door.step.overlay, signal.tenant, account, door.step.now_ms)
+    door.step.count(HOP, signal.tenant, Outcome.DEFERRED)
+
+
+def _once(door: _Door, record: Record, signal: Signal, member: bytes, account: Account) -> None:
+    """Write the signal, enriched, unless its id was seen within the tenant's window."""
+    step = door.step
+    window_ms = account.policy.dedupe_window_ms
+    if window_ms:
+        seen_ms = step.overlay.seen(HOP, member)
+        if seen_ms is not None and step.now_ms - seen_ms < window_ms:
+            account.duplicates += 1
+            return
+        step.overlay.remember(HOP, member, step.now_ms)
+    account.handled += 1
+    value, headers = _enriched(record, signal, member)
+    headers.append(format_header(step.write_format))
+    step.emit(topics.SIGNALS, step.lane, (signal.tenant.encode(), value, headers))
+    step.handled_ms.append(record.timestamp)
+
+
+def _enriched(record: Record, signal: Signal, member: bytes) -> tuple[bytes | None, list]:
+    """Add what the sender left out, derived from the signal and its place in the log."""
+    absent = signal.absent
+    additions: dict[str, str] = {}
+    if absent & Absent.ID:
+        additions["id"] = coordinate_id(topics.SIGNALS_IN, record.partition, record.offset)
+    if absent & Absent.TIME:
+        additions["time"] = envelope.rfc3339(record.timestamp)
+    if absent & Absent.CORRELATIONID:
+        additions["correlationid"] = additions.get("id") or signal.id
+    if absent & Absent.TRACEPARENT:
+        trace = member.hex()
+        additions["traceparent"] = f"00-{trace}-{trace[:16]}-00"
+    return envelope.enrich(signal, additions)
+
+
+def _command(door: _Door, topic: str, record: Record, signal: Signal, member: bytes) -> None:
+    """Carry out a command to the door itself. Commands have no rate: they lift limits."""
+    step, account = door.step, door.accounts[signal.tenant]
+    change = commands.parse(signal.type, data_of(signal))
+    if isinstance(change, Rejected):
+        door.refuse(topic, record, account, change, signal.tenant)
+        return
+    if not account.known:
+        account.create(step.now_ms)
+    account.changed = True
+    # A space of its own: a command may carry the same id as a signal.
+    own = digest(b"command", member.hex().encode())
+    if step.overlay.seen(HOP, own) is not None:
+        account.duplicates += 1
+        return
+    step.overlay.remember(HOP, own, step.now_ms)
+    account.set_policy(commands.apply(account.policy, change), step.now_ms)
+    account.commands += 1
+    # A queue may have been waiting under the old rate.
+    queue.schedule(step.overlay, signal.tenant, account, step.now_ms)
+    queue.wake(step)
+
+
+def _release(door: _Door, tenant: str, budget: int) -> int:
+    """Admit what waited, in its order, while there are tokens; return what is left of the budget."""
+    step, account = door.step, door.accounts[tenant]
+    account.changed = True
+    while account.queued and budget:
+        active = account.policy.status is Status.ACTIVE
+        if active and not account.take_token(step.now_ms):
+            break
+        record = queue.pop(step.overlay, tenant, account)
+        step.count(HOP, tenant, Outcome.DEFERRED, -1)
+        budget -= 1
+        signal = envelope.decode(record)
+        if isinstance(signal, Rejected):
+            problem = Problem("", "no longer valid under this version's rules")
+            rejected = Rejected(signal.reason, (*signal.problems, problem))
+            door.refuse(record.topic, record, account, rejected, tenant)
+        elif not active:
+            door.refuse(record.topic, record, account, _REFUSED[account.policy.status], tenant)
+        else:
+            identity = signal.id or coordinate_id(record.topic, record.partition, record.offset)
+            member = digest(tenant.encode(), signal.source.encode(), identity.encode())
+            _once(door, record, signal, member, account)
+    queue.schedule(step.overlay, tenant, account, step.now_ms)
+    return budget

@@ -1,0 +1,95 @@
+"""Records over their tenant's rate: kept in state in their order, released as tokens come."""
+
+from struct import Struct
+from typing import Final
+
+import msgspec
+
+from processors.ingest.tenant import HOP, QUEUE_BYTES_MAX, Account
+from processors.state import LANE, Overlay, value_key
+from processors.step import Step
+from processors.vocabulary.record import PlainRecord, Record
+
+RELEASES_MAX: Final = 1_000
+"""Records released in one batch, so that a long queue cannot make one batch long."""
+TENANTS_DUE_MAX: Final = 256
+_U64: Final = Struct(">Q")
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(
+    tuple[str, int, int, int, bytes | None, bytes | None, list[tuple[str, bytes | None]]]
+).decode
+_DUE_PREFIX: Final = value_key(LANE, HOP, b"due/")
+
+
+def _queue_key(tenant: str, number: int) -> bytes:
+    return value_key(tenant, HOP, b"queue/" + _U64.pack(number))
+
+
+def _due_key(due_ms: int, tenant: str) -> bytes:
+    return _DUE_PREFIX + _U64.pack(due_ms) + tenant.encode()
+
+
+def fits(account: Account, record: Record) -> bool:
+    """Tell whether one more record may wait."""
+    room = account.queued < account.policy.queue_records
+    return room and account.queue_bytes + len(record.value or b"") <= QUEUE_BYTES_MAX
+
+
+def push(overlay: Overlay, tenant: str, account: Account, topic: str, record: Record) -> None:
+    """Put a record at the end of the tenant's queue."""
+    packed = _encode(
+        (
+            topic,
+            record.partition,
+            record.offset,
+            record.timestamp,
+            record.key,
+            record.value,
+            list(record.headers),
+        )
+    )
+    overlay.put(_queue_key(tenant, account.queue_tail), packed)
+    account.queue_tail += 1
+    account.queue_bytes += len(record.value or b"")
+
+
+def pop(overlay: Overlay, tenant: str, account: Account) -> PlainRecord:
+    """Take the record at the head of the tenant's queue."""
+    key = _queue_key(tenant, account.queue_head)
+    packed = overlay.get(key)
+    if packed is None:
+        message = f"queue of {tenant} has no record {account.queue_head}: its state is damaged"
+        raise LookupError(message)
+    overlay.put(key, None)
+    account.queue_head += 1
+    record = PlainRecord(*_decode(packed))
+    account.queue_bytes -= len(record.value or b"")
+    return record
+
+
+def schedule(overlay: Overlay, tenant: str, account: Account, now_ms: int) -> None:
+    """Keep exactly one due entry for a tenant whose queue is not empty, none for the others."""
+    if account.due_ms:
+        overlay.put(_due_key(account.due_ms, tenant), None)
+        account.due_ms = 0
+    if account.queued:
+        account.due_ms = account.token_due_ms(now_ms)
+        overlay.put(_due_key(account.due_ms, tenant), b"")
+
+
+def due_tenants(overlay: Overlay, now_ms: int) -> list[str]:
+    """Return the tenants whose next release has fallen due, longest overdue first."""
+    found = []
+    for key, _ in overlay.scan(_DUE_PREFIX, TENANTS_DUE_MAX):
+        (due_ms,) = _U64.unpack_from(key, len(_DUE_PREFIX))
+        if due_ms > now_ms:
+            break
+        found.append(key[len(_DUE_PREFIX) + _U64.size :].decode())
+    return found
+
+
+def wake(step: Step) -> None:
+    """Ask for a tick when the next release falls due."""
+    first = step.overlay.scan(_DUE_PREFIX, 1)
+    if first:
+        step.wake_at(_U64.unpack_from(first[0][0], len(_DUE_PREFIX))[0])

@@ -1,0 +1,98 @@
+"""One batch of one lane on its way through the hops: what it reads, what it will write, what is counted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, Protocol, TypeAlias
+
+from processors.state import Overlay
+from processors.vocabulary import headers as names
+from processors.vocabulary.reasons import Reason
+from processors.vocabulary.record import Header, Record
+
+Output: TypeAlias = tuple[bytes | None, bytes | None, list[Header]]
+"""Key, value, headers (a list, as aiokafka's builder insists). The topic and lane are what `Step.outputs` groups by."""
+
+LOOPS_MAX: Final = 10_000
+"""Records stepped again in the same transaction, at the most."""
+
+
+class Outcome(StrEnum):
+    """How a record ended at a hop. Closed: the ledger adds these up to what came in."""
+
+    HANDLED = "handled"
+    DUPLICATE = "duplicate"
+    MOVED = "moved"
+    DEFERRED = "deferred"
+    DEAD = "dead_lettered"
+    OUT_OF_SCOPE = "out_of_scope"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A record that must not be stepped (again): why, and what it did to its hop."""
+
+    reason: Reason
+    stack: str = ""
+
+
+@dataclass(slots=True)
+class Step:
+    """Mutable, and alive for one batch only: a batch that fails is dropped with all of it."""
+
+    lane: int
+    lanes: int
+    now_ms: int
+    sequence: int
+    write_format: int
+    overlay: Overlay
+    verdicts: Mapping[tuple[str, int], Verdict] = field(default_factory=dict)
+    outputs: dict[tuple[str, int], list[Output]] = field(default_factory=dict)
+    looped: dict[str, int] = field(default_factory=dict)
+    """For each topic how many of this batch's own outputs were stepped at once."""
+    backlog: dict[str, int] = field(default_factory=dict)
+    """For each topic how many of the lane's own outputs wait to be read back."""
+    tally: dict[tuple[str, str, Outcome], int] = field(default_factory=dict)
+    reasons: dict[Reason, int] = field(default_factory=dict)
+    handled_ms: list[int] = field(default_factory=list)
+    due_ms: int | None = None
+
+    def emit(self, topic: str, lane: int, output: Output) -> None:
+        """Add a record to what the transaction will write."""
+        group = self.outputs.get((topic, lane))
+        if group is None:
+            group = self.outputs[topic, lane] = []
+        group.append(output)
+
+    def count(self, hop: str, tenant: str, outcome: Outcome, by: int = 1) -> None:
+        """Add to the tally of a hop."""
+        key = (hop, tenant, outcome)
+        self.tally[key] = self.tally.get(key, 0) + by
+
+    def wake_at(self, due_ms: int) -> None:
+        """Ask for a tick no later than then."""
+        if self.due_ms is None or due_ms < self.due_ms:
+            self.due_ms = due_ms
+
+
+class Hop(Protocol):
+    """A state machine over one lane's records."""
+
+    @property
+    def name(self) -> str:
+        """One of `processors.HOPS`."""
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """The topics it reads, in the order in which a batch steps them."""
+
+    def step(self, step: Step, topic: str, records: Sequence[Record]) -> None:
+        """Step the records of one topic, in their order. Raising drops the whole batch."""
+
+    def tick(self, step: Step) -> None:
+        """Do what has fallen due. Called before the records of each batch, and when idle."""
+
+
+def format_header(version: int) -> Header:
+    """Return the header that says in which format version a record is written."""
+    return (names.FORMAT, b"%d" % version)

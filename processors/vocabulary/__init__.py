@@ -1,0 +1,1 @@
+"""Words that every hop shares: signals, patterns, ids, reasons, limits, records."""

@@ -1,0 +1,21 @@
+"""The names of the Kafka headers that Hopline writes, each with its one home here."""
+
+from typing import Final
+
+FORMAT: Final = "hopline"
+"""The format version of the record, as decimal digits."""
+MOVED: Final = "moved"
+"""Set on a record of an input topic that was put into its right lane: where it came from."""
+STEPPED: Final = "stepped"
+"""Set on an output that the same lane's next hop stepped in the transaction that wrote it."""
+
+DEAD_REASON: Final = "dl_reason"
+DEAD_HOP: Final = "dl_hop"
+DEAD_TOPIC: Final = "dl_topic"
+DEAD_PARTITION: Final = "dl_partition"
+DEAD_OFFSET: Final = "dl_offset"
+DEAD_TIMESTAMP: Final = "dl_timestamp"
+DEAD_AT: Final = "dl_at"
+DEAD_TENANT: Final = "dl_tenant"
+DEAD_PROBLEMS: Final = "dl_problems"
+DEAD_STACK: Final = "dl_stack"

@@ -1,0 +1,45 @@
+"""RFC 3339 timestamps: judged as they come in, written from milliseconds of the epoch. Reads no clock."""
+
+import re
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
+
+TIME_MS_MAX: Final = 253_402_300_799_999
+"""9999-12-31T23:59:59.999Z, the last moment that RFC 3339 can write."""
+_SECONDS_REMEMBERED_MAX: Final = 256
+
+# The length of each month is in the expression; February's 29th is looked at apart. RFC 3339 lets T and Z be small.
+# A leap second (:60) is let through in any minute: which minutes have one is not known in advance.
+_SHAPE: Final = re.compile(
+    r"[0-9]{4}-"
+    r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
+    r"|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
+    r"|02-(?:0[1-9]|1[0-9]|2[0-9]))"
+    r"[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\.[0-9]+)?"
+    r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+).fullmatch
+
+
+def is_time(text: str) -> bool:
+    """Tell whether a text is an RFC 3339 timestamp of a day that exists."""
+    return _SHAPE(text) is not None and (text[5:10] != "02-29" or _is_leap_year(int(text[:4])))
+
+
+def rfc3339(time_ms: int) -> str:
+    """Write milliseconds of the epoch, such as `2026-11-21T10:11:12.123Z`.
+
+    A moment before 1970 or after 9999, which a producer's clock can claim, is written as the nearest one between.
+    """
+    second, milliseconds = divmod(min(max(time_ms, 0), TIME_MS_MAX), 1_000)
+    return f"{_second(second)}.{milliseconds:03d}Z"
+
+
+@lru_cache(maxsize=_SECONDS_REMEMBERED_MAX)
+def _second(second: int) -> str:
+    # Records come in the order of time, so a second is asked for many times over.
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _is_leap_year(year: int) -> bool:
+    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)

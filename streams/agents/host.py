@@ -1,0 +1,63 @@
+"""Give a hop's work to its agent and wait for the answer: a result, what it raised, or a time-out."""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import faust
+
+ANSWER_MARGIN_SECONDS: Final = 5.0
+CONCURRENCY_MAX: Final = 16
+"""Instances of an agent: work that waits in one does not keep other lanes' batches waiting."""
+
+
+@dataclass(slots=True)
+class Work:
+    """An element of an agent's stream: one lane's batch at one hop."""
+
+    run: Callable[[], object]
+    answer: asyncio.Future[None]
+
+
+class AgentsSilentError(Exception):
+    """An agent did not even say that it failed. The worker must end: its lanes go elsewhere."""
+
+
+class AgentHost:
+    """The agents' channels, and how long an answer may take."""
+
+    def __init__(self, channels: Mapping[str, Any], *, seconds_max: float) -> None:
+        self._channels = channels
+        self._seconds_max = seconds_max
+
+    async def call(self, hop: str, work: Callable[[], object]) -> None:
+        """See `streams.lanes.owner.Agents`."""
+        answer = asyncio.get_running_loop().create_future()
+        await self._channels[hop].put(Work(work, answer))
+        async with asyncio.timeout(self._seconds_max + ANSWER_MARGIN_SECONDS):
+            await answer
+
+
+async def serve(works: AsyncIterable[Work], *, seconds_max: float) -> None:
+    """Answer each piece of work. An exception is an answer, too; an agent must not die of it."""
+    async for work in works:
+        if work.answer.cancelled():
+            continue
+        try:
+            async with asyncio.timeout(seconds_max):
+                result = work.run()
+                if inspect.isawaitable(result):
+                    await result
+        except Exception as error:  # boundary: whatever the hop raises is the runner's to deal with
+            if not work.answer.done():
+                work.answer.set_exception(error)
+        else:
+            if not work.answer.done():
+                work.answer.set_result(None)
+
+
+def channel(app: faust.App) -> Any:
+    """Return a channel for one hop's agent."""
+    return app.channel(value_type=Work, maxsize=1_024)

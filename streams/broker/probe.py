@@ -1,0 +1,93 @@
+"""Ask a broker over Kafka's own protocol whether it serves: ApiVersions, then Metadata, on a plain socket."""
+
+import socket
+import struct
+from dataclasses import dataclass
+from typing import Final, Self
+
+ANSWER_BYTES_MAX: Final = 1 << 20
+_API_VERSIONS: Final = 18
+_METADATA: Final = 3
+_METADATA_VERSION: Final = 2
+"""The oldest version that carries the cluster's id."""
+_CLIENT_ID: Final = b"hopline-probe"
+_LENGTH: Final = struct.Struct(">i")
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What a serving broker says of its cluster."""
+
+    cluster_id: str
+    brokers: int
+
+
+def ask(host: str, port: int, seconds_max: float) -> Cluster | None:
+    """Return what the broker says, or None if it does not serve (yet)."""
+    try:
+        with socket.create_connection((host, port), timeout=seconds_max) as connection:
+            connection.settimeout(seconds_max)
+            if not _speaks_metadata(_exchange(connection, _API_VERSIONS, 0, b"")):
+                return None
+            # An empty list asks for no topics.
+            return _cluster(_exchange(connection, _METADATA, _METADATA_VERSION, struct.pack(">i", 0)))
+    except (OSError, struct.error, UnicodeDecodeError, EOFError):
+        return None
+
+
+def _exchange(connection: socket.socket, api: int, version: int, body: bytes) -> "_Answer":
+    request = struct.pack(">hhih", api, version, 1, len(_CLIENT_ID)) + _CLIENT_ID + body
+    connection.sendall(_LENGTH.pack(len(request)) + request)
+    (length,) = _LENGTH.unpack(_read(connection, _LENGTH.size))
+    if not _LENGTH.size <= length <= ANSWER_BYTES_MAX:
+        raise EOFError
+    return _Answer(_read(connection, length)).skip(4)  # the correlation id
+
+
+def _read(connection: socket.socket, count: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < count:
+        part = connection.recv(count - len(parts))
+        if not part:
+            raise EOFError
+        parts += part
+    return bytes(parts)
+
+
+class _Answer:
+    """A cursor over an answer's bytes."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self._at = 0
+
+    def skip(self, count: int) -> Self:
+        self._at += count
+        return self
+
+    def number(self, layout: str) -> int:
+        value: int
+        (value,) = struct.unpack_from(">" + layout, self._content, self._at)
+        self._at += struct.calcsize(layout)
+        return value
+
+    def text(self) -> str:
+        length = self.number("h")
+        start, self._at = self._at, self._at + max(length, 0)
+        return self._content[start : self._at].decode()
+
+
+def _speaks_metadata(answer: _Answer) -> bool:
+    if answer.number("h") != 0:
+        return False
+    ranges = [(answer.number("h"), answer.number("h"), answer.number("h")) for _ in range(answer.number("i"))]
+    return any(api == _METADATA and low <= _METADATA_VERSION <= high for api, low, high in ranges)
+
+
+def _cluster(answer: _Answer) -> Cluster | None:
+    # KRaft lists a broker only once it is unfenced, so an empty list means: not ready.
+    brokers = answer.number("i")
+    for _ in range(brokers):
+        answer.skip(4).text()
+        answer.skip(4).text()
+    return Cluster(answer.text(), brokers) if brokers > 0 else None

@@ -1,0 +1,1 @@
+"""Own lanes: take one over, step its batches, commit each in one transaction, hand it on."""

@@ -1,0 +1,97 @@
+"""Learn which lanes are ours: a consumer that subscribes to one topic, and reads nothing."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
+
+from streams.lanes.writer import stop_within
+from streams.settings import Settings
+from streams.topics import MEMBERSHIP
+
+log = logging.getLogger(__name__)
+
+POLL_MS: Final = 500
+START_SECONDS_MAX: Final = 30.0
+LEAVE_SECONDS_MAX: Final = 5.0
+RESTART_SECONDS: Final = 1.0
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Passes assignments on at once: heartbeats stand still while a callback is awaited."""
+
+    def __init__(self, assigned: Callable[[Iterable[int]], None]) -> None:
+        self._assigned = assigned
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Go on: lanes that move are fenced by their next owner, and most come back to us."""
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._assigned(partition.partition for partition in assigned)
+
+
+class Membership:
+    """A member of the group in which the workers divide the lanes."""
+
+    def __init__(self, settings: Settings, bootstrap: str) -> None:
+        self._settings = settings
+        self._client = settings.cluster(bootstrap).client_options()
+        self._lanes: frozenset[int] = frozenset()
+        self._changed = asyncio.Event()
+
+    async def next_assignment(self) -> frozenset[int]:
+        """Return our lanes once there is a new assignment."""
+        await self._changed.wait()
+        self._changed.clear()
+        return self._lanes
+
+    def _assigned(self, lanes: Iterable[int]) -> None:
+        self._lanes = frozenset(lanes)
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Stay a member until cancelled; come back after errors."""
+        while True:
+            consumer = self._consumer()
+            try:
+                consumer.subscribe(
+                    [self._settings.topics.physical(MEMBERSHIP)], listener=_Listener(self._assigned)
+                )
+                async with asyncio.timeout(START_SECONDS_MAX):
+                    await consumer.start()
+                await self._stay(consumer)
+            except (KafkaError, TimeoutError, OSError) as error:
+                log.warning("out of the group, coming back: %s: %s", type(error).__name__, error)
+            finally:
+                # Leaves the group, so that the others need not wait for the session's end.
+                await stop_within(consumer, LEAVE_SECONDS_MAX)
+            await asyncio.sleep(RESTART_SECONDS)
+
+    async def _stay(self, consumer: AIOKafkaConsumer) -> None:
+        while True:
+            # Paused anew after each assignment, so that nothing is fetched; polled, so that the
+            # group sees that we live.
+            assigned = consumer.assignment()
+            if assigned - consumer.paused():
+                consumer.pause(*assigned)
+            await consumer.getmany(timeout_ms=POLL_MS, max_records=1)
+
+    def _consumer(self) -> AIOKafkaConsumer:
+        timeout_ms = self._settings.session_timeout_ms
+        return AIOKafkaConsumer(
+            **self._client,
+            group_id=f"{self._settings.topic_prefix}{self._settings.application}-lanes",
+            enable_auto_commit=False,
+            session_timeout_ms=timeout_ms,
+            rebalance_timeout_ms=timeout_ms,
+            heartbeat_interval_ms=min(1_000, timeout_ms // 5),
+            max_poll_interval_ms=300_000,
+            partition_assignment_strategy=[StickyPartitionAssignor],
+            auto_offset_reset="latest",
+            max_partition_fetch_bytes=1_024,
+        )

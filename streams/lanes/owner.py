@@ -1,0 +1,312 @@
+"""Own one lane: take it over in the right order, step its batches, commit each, survive what a hop does.
+
+Theory of operation. Taking over: start the transactional producer (fences the old owner, ends its open
+transaction), read the committed offsets *after* that, restore the state up to the changelog's last stable
+offset, seek to what the restored state says it has applied, and only then take input. A record below the
+applied offset is dropped: the client may have fetched it earlier.
+
+A turn: fetch, step in an overlay, commit in one transaction, then put the same changes into the local
+store. Whatever fails after the transaction began leaves its outcome unknown: the owner is of no use any
+more, and its successor reads the outcome from the changelog.
+
+A hop that fails on a batch meets its records one by one, and the culprit is set aside. A hop that kills
+its process is found by marks: the first batch after a take-over is announced in the changelog, so an
+owner that finds the announcement steps records one by one and announces each, and the one whose
+announcement survives its owner is set aside unseen.
+"""
+
+import logging
+import traceback
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from processors import lane, position
+from processors.lane import Batch, Commit, LaneSettings
+from processors.position import POSITION_KEY, Position
+from processors.sizing import Sizing
+from processors.step import Verdict
+from processors.vocabulary.reasons import Reason
+from processors.vocabulary.record import Record
+from streams.lanes.ports import Kafka, LaneStore, Reader, Writer
+
+log = logging.getLogger(__name__)
+
+IDLE_WAIT_MS: Final = 500
+TICK_PAUSE_MS: Final = 60_000
+"""How long a lane goes on without ticks after one failed, so that its records still flow."""
+
+
+class Agents(Protocol):
+    """Carries out a hop's work in that hop's agent."""
+
+    async def call(self, hop: str, work: Callable[[], None]) -> None:
+        """Return when it is done; raise what it raised, or `TimeoutError`."""
+
+
+class Observer(Protocol):
+    """Told what happened. It changes nothing, and its failure is its own."""
+
+    def restored(self, lane: int, done: int, end: int) -> None:
+        """Report how far the changelog has been read."""
+
+    def committed(self, lane: int, commit: Commit, *, stepped_ms: float, committed_ms: float) -> None:
+        """Report a commit and how long its two halves took."""
+
+    def failed(self, lane: int, hop_error: BaseException) -> None:
+        """Report that a hop failed on a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The wall for what is written, the steady one for what is measured; both in milliseconds."""
+
+    wall_ms: Callable[[], int]
+    steady_ms: Callable[[], float]
+
+
+class LaneOwner:
+    """One ownership of one lane: never used again after an error."""
+
+    def __init__(
+        self,
+        settings: LaneSettings,
+        *,
+        kafka: Kafka,
+        store: LaneStore,
+        agents: Agents,
+        clocks: Clocks,
+        observer: Observer,
+    ) -> None:
+        self.settings = settings
+        self.position = Position()
+        self.sizing = Sizing()
+        self.due_ms: int | None = 0
+        self._kafka = kafka
+        self._store = store
+        self._agents = agents
+        self._clocks = clocks
+        self._observer = observer
+        self._writer: Writer | None = None
+        self._reader: Reader | None = None
+        self._announced = False
+        self._verdicts: dict[tuple[str, int], Verdict] = {}
+        self._no_ticks_until_ms = 0
+
+    async def take_over(self) -> None:
+        """Take the lane. After this every older owner can commit no more."""
+        number = self.settings.lane
+        self._writer = await self._kafka.fence(number)
+        # After the fence, for before it the old owner could still commit.
+        committed = await self._kafka.committed(number)
+        await self._restore()
+        self.position = self._restored_position(committed)
+        self._reader = await self._kafka.read(number, self.position.applied)
+        if self.position.attempting is not None:
+            self._verdicts[self.position.attempting] = Verdict(Reason.STUCK)
+
+    async def _restore(self) -> None:
+        number = self.settings.lane
+        start = self._store.changelog_offset()
+        if start is None:
+            self._store.clear()
+        async for batch in self._kafka.changelog(number, start):
+            self._store.apply(batch.changes, batch.next_offset)
+            self._observer.restored(number, batch.next_offset, batch.end_offset)
+
+    def _restored_position(self, committed: Mapping[str, int]) -> Position:
+        packed = self._store.get_many((POSITION_KEY,))[0]
+        # What the state says it has applied is the truth; the group's offsets may have expired.
+        return Position(applied=committed) if packed is None else position.unpack(packed)
+
+    async def turn(self) -> int:
+        """Step one batch, if there is one; return how many records were in it."""
+        reader = _there(self._reader)
+        fetched = await reader.fetch(self.sizing.records_max, self._wait_ms())
+        batch = self._batch_of(fetched, reader.positions())
+        count = sum(map(len, batch.records.values()))
+        if count == 0 and not self._is_due():
+            return 0
+        if count and not self._announced:
+            await self._announce(batch)
+        if count and self.position.careful:
+            await self._one_by_one(batch)
+            return count
+        began_ms = self._clocks.steady_ms()
+        try:
+            commit = await self._step(batch)
+        except Exception as error:  # boundary: a hop's code may raise anything; its records are met singly
+            self._observer.failed(self.settings.lane, error)
+            log.exception("lane %d: a hop failed on %d records", self.settings.lane, count)
+            await self._one_by_one(batch)
+            return count
+        if count == 0 and not commit.outputs and len(commit.changes) == 1:
+            # Nothing was due after all; a commit would only say that there is nothing to say.
+            self.due_ms = commit.due_ms
+            return 0
+        await self._commit(commit, batch, began_ms)
+        self.sizing = self.sizing.after(count, self._clocks.steady_ms() - began_ms)
+        return count
+
+    def lag(self) -> Mapping[str, int]:
+        """Return for each input how many records wait."""
+        return self._reader.lag() if self._reader is not None else {}
+
+    async def close(self) -> None:
+        """Let go of the lane, whatever state it is in."""
+        if self._reader is not None:
+            await self._reader.close()
+        if self._writer is not None:
+            await self._writer.discard()
+
+    def _wait_ms(self) -> int:
+        if self.due_ms is None:
+            return IDLE_WAIT_MS
+        return max(0, min(IDLE_WAIT_MS, self.due_ms - self._now_ms()))
+
+    def _is_due(self) -> bool:
+        return self.due_ms is not None and self.due_ms <= self._now_ms() and self._ticks()
+
+    def _ticks(self) -> bool:
+        return self._now_ms() >= self._no_ticks_until_ms
+
+    def _now_ms(self) -> int:
+        return lane.clock(self.position, self._clocks.wall_ms())
+
+    def _batch_of(
+        self, fetched: Mapping[str, Sequence[Record]], positions: Mapping[str, int]
+    ) -> Batch:
+        """Drop what was applied already: the client may have fetched it before the seek."""
+        applied = self.position.applied
+        records = {}
+        for topic, found in fetched.items():
+            least = applied.get(topic, 0)
+            fresh = found if found[0].offset >= least else [r for r in found if r.offset >= least]
+            if fresh:
+                records[topic] = fresh
+        return Batch(
+            records,
+            {topic: positions[topic] for topic in records},
+            {at: verdict for at, verdict in self._verdicts.items() if at[0] in records},
+            ticks=self._ticks(),
+        )
+
+    async def _announce(self, batch: Batch) -> None:
+        """Write down that an owner is about to step this lane's first batch."""
+        careful = {}
+        if self.position.takeovers or self.position.attempting is not None:
+            careful = {**self.position.careful, **batch.next_offsets}
+        announced = replace(
+            self.position, takeovers=self.position.takeovers + 1, careful=careful, attempting=None
+        )
+        if self.position.attempting is not None:
+            # Kept until the record is set aside: its verdict must outlive this owner, too.
+            announced = replace(announced, attempting=self.position.attempting)
+        await self._mark(announced)
+        self._announced = True
+
+    async def _mark(self, marked: Position) -> None:
+        """Commit a position alone."""
+        changes = {POSITION_KEY: position.pack(marked, self.settings.write_format)}
+        commit = Commit(
+            position=marked,
+            outputs={},
+            changes=changes,
+            journal=b"",
+            tally={},
+            reasons={},
+            handled_ms=(),
+            due_ms=self.due_ms,
+            records=0,
+        )
+        await self._carry_out(commit, {})
+
+    async def _step(self, batch: Batch) -> Commit:
+        """Take a batch through the hops' agents. Nothing is changed by it."""
+        step = lane.begin(self.settings, self.position, self._store, batch, self._now_ms())
+        for hop, work in lane.stages(self.settings, self.position, step, batch):
+            await self._agents.call(hop, work)
+        return lane.finish(self.settings, self.position, step, batch)
+
+    async def _commit(self, commit: Commit, batch: Batch, began_ms: float) -> None:
+        stepped_ms = self._clocks.steady_ms()
+        await self._carry_out(commit, batch.next_offsets)
+        committed_ms = self._clocks.steady_ms()
+        self._observer.committed(
+            self.settings.lane,
+            commit,
+            stepped_ms=stepped_ms - began_ms,
+            committed_ms=committed_ms - stepped_ms,
+        )
+
+    async def _carry_out(self, commit: Commit, offsets: Mapping[str, int]) -> None:
+        """One transaction, then the local store: a crash between them repeats, it never loses."""
+        end = await _there(self._writer).commit(commit, due=offsets)
+        self._store.apply(commit.changes, end)
+        self.position = commit.position
+        self.due_ms = commit.due_ms
+
+    async def _one_by_one(self, batch: Batch) -> None:
+        """Step each record in a commit of its own; set aside the one that fails."""
+        if not await self._ticks_alone():
+            self._no_ticks_until_ms = self._now_ms() + TICK_PAUSE_MS
+        flat = [
+            (topic, record)
+            for topic in self.settings.inputs
+            for record in batch.records.get(topic, ())
+        ]
+        last = {topic: records[-1].offset for topic, records in batch.records.items()}
+        for topic, record in flat:
+            at = (topic, record.offset)
+            # The last one takes the offsets of the markers behind it along.
+            after = batch.next_offsets[topic] if record.offset == last[topic] else record.offset + 1
+            if self.position.careful and at not in self._verdicts:
+                await self._mark(replace(self.position, attempting=at))
+            await self._singly(topic, record, after, self._verdicts.get(at))
+
+    async def _singly(
+        self, topic: str, record: Record, after: int, verdict: Verdict | None
+    ) -> None:
+        began_ms = self._clocks.steady_ms()
+        alone = Batch({topic: (record,)}, {topic: after}, ticks=False)
+        at = (topic, record.offset)
+        if verdict is not None:
+            alone = replace(alone, verdicts={at: verdict})
+        try:
+            commit = await self._step(alone)
+        except Exception as error:  # boundary: this is the culprit; it is set aside with its stack
+            reason = Reason.TIMED_OUT if isinstance(error, TimeoutError) else Reason.BUG
+            condemned = Verdict(reason, "".join(traceback.format_exception(error)))
+            alone = replace(alone, verdicts={at: condemned})
+            commit = await self._step(alone)
+        commit = self._still_careful(commit)
+        await self._commit(commit, alone, began_ms)
+        self._verdicts.pop(at, None)
+
+    def _still_careful(self, commit: Commit) -> Commit:
+        """Leave careful mode once all records that were there at the take-over are behind."""
+        after = commit.position
+        if not after.careful and after.attempting is None:
+            return commit
+        rest = {t: n for t, n in after.careful.items() if after.applied.get(t, 0) < n}
+        calm = replace(after, attempting=None, careful=rest)
+        packed = position.pack(calm, self.settings.write_format)
+        return replace(commit, position=calm, changes={**commit.changes, POSITION_KEY: packed})
+
+    async def _ticks_alone(self) -> bool:
+        """Tell whether a tick without records succeeds; its commit is not needed to know."""
+        if not self._ticks():
+            return True
+        try:
+            await self._step(Batch())
+        except Exception:  # boundary: timers of a hop may fail, too; records must flow all the same
+            log.exception("lane %d: its ticks fail and are paused", self.settings.lane)
+            return False
+        return True
+
+
+def _there(thing):  # type: ignore[no-untyped-def]
+    if thing is None:
+        message = "take_over() comes first"
+        raise RuntimeError(message)
+    return thing

@@ -1,0 +1,185 @@
+"""The lanes as a service of the Faust app: membership, runners, watchdog, gauges; started and stopped by mode."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from aiokafka.admin import AIOKafkaAdminClient
+from mode import Service
+
+from processors.lane import LaneSettings
+from processors.step import Hop
+from processors.telemetry import catalogue
+from streams.admin import ensure_topics
+from streams.agents.host import AgentHost
+from streams.lanes.kafka import ClusterLanes
+from streams.lanes.membership import Membership
+from streams.lanes.owner import Clocks, LaneOwner
+from streams.lanes.runner import LaneRunner, LaneSet
+from streams.lanes.store import SlotStore, open_slot
+from streams.lanes.watchdog import Watchdog
+from streams.lanes.writer import quicken_transactions, stop_within
+from streams.metrics import Metrics
+from streams.settings import Settings
+from streams.telemetry import LaneObserver
+
+log = logging.getLogger(__name__)
+
+GAUGES_SECONDS: Final = 1.0
+RETAKE_MARGIN_SECONDS: Final = 3.0
+START_SECONDS_MAX: Final = 60.0
+CLOCKS: Final = Clocks(
+    wall_ms=lambda: int(time.time() * 1_000), steady_ms=lambda: time.monotonic() * 1_000
+)
+
+
+class LaneService(Service):
+    """Owns this worker's lanes."""
+
+    def __init__(
+        self, settings: Settings, bootstrap: str, hops: Sequence[Hop], channels: dict[str, Any]
+    ) -> None:
+        super().__init__()
+        quicken_transactions()
+        self.settings = settings
+        self.metrics = Metrics()
+        self.lanes = LaneSet(self._make_runner)
+        self.assigned = False
+        self._bootstrap = bootstrap
+        self._hops = hops
+        self._agents = AgentHost(channels, seconds_max=settings.step_seconds_max)
+        self._observer = LaneObserver(self.metrics)
+        self._watchdog = Watchdog(settings.stuck_seconds_max)
+        self._store: SlotStore | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        inputs = tuple(topic for hop in hops for topic in hop.inputs)
+        self._kafka = ClusterLanes(
+            settings.cluster(bootstrap),
+            settings.topics,
+            application=f"{settings.topic_prefix}{settings.application}",
+            inputs=inputs,
+        )
+
+    async def on_start(self) -> None:
+        """Check the cluster, open the local state, join the group."""
+        settings = self.settings
+        kafka = settings.cluster(self._bootstrap)
+        async with asyncio.timeout(START_SECONDS_MAX):
+            await ensure_topics(
+                kafka,
+                settings.topics,
+                lanes=settings.lanes,
+                replication=settings.replication,
+                min_insync_replicas=settings.min_insync_replicas,
+            )
+            cluster = await _cluster_id(kafka.client_options())
+        root = settings.data_dir / "state"
+        self._store = open_slot(root, settings.slot, cluster=f"{cluster}/{settings.topic_prefix}")
+        membership = Membership(settings, self._bootstrap)
+        self._begin("membership", membership.run())
+        self._begin("assignments", self._follow(membership))
+        self._begin("watchdog", self._watchdog.run())
+        self._begin("gauges", self._gauges())
+
+    def _begin(self, name: str, work: Any) -> None:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """Crash with the task: a worker without one of them would look alive and do nothing."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.critical("%s failed; this worker ends", task.get_name(), exc_info=error)
+            self._crash(error)
+
+    def _crash(self, error: BaseException) -> None:
+        asyncio.get_running_loop().create_task(self.crash(error))
+
+    async def on_stop(self) -> None:
+        """Stop fetching, finish the batches in flight, commit, close the producers; then leave the group."""
+        by_name = {task.get_name(): task for task in self._tasks}
+        await _cancel(by_name.get("assignments"))
+        await self.lanes.stop()
+        for task in self._tasks:
+            await _cancel(task)
+        if self._store is not None:
+            await asyncio.to_thread(self._store.close)
+
+    async def _follow(self, membership: Membership) -> None:
+        rebalances = self.metrics.counter(catalogue.REBALANCES).of()
+        while True:
+            lanes = await membership.next_assignment()
+            rebalances.inc()
+            self.assigned = True
+            log.info("assigned lanes: %s", ", ".join(map(str, sorted(lanes))) or "none")
+            await self.lanes.assign(lanes)
+
+    def _make_runner(self, number: int) -> LaneRunner:
+        return LaneRunner(
+            number,
+            self._make_owner,
+            retake_seconds=self.settings.session_timeout_ms / 1_000 + RETAKE_MARGIN_SECONDS,
+            took=self._took,
+        )
+
+    def _took(self, outcome: str, seconds: float) -> None:
+        self.metrics.counter(catalogue.TAKEOVERS).of(outcome).inc()
+        if outcome == "taken":
+            self.metrics.histogram(catalogue.TAKEOVER_DURATION).of().observe(seconds)
+
+    def _make_owner(self, number: int) -> LaneOwner:
+        if self._store is None:
+            message = "the service is not started"
+            raise RuntimeError(message)
+        return LaneOwner(
+            LaneSettings(number, self.settings.lanes, self._hops, self.settings.write_format),
+            kafka=self._kafka,
+            store=self._store.lane(number, CLOCKS.wall_ms),
+            agents=self._agents,
+            clocks=CLOCKS,
+            observer=self._observer,
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether there was an assignment and each of its lanes has been taken over."""
+        return self.assigned and all(r.owner is not None for r in self.lanes.runners.values())
+
+    async def _gauges(self) -> None:
+        """Keep the gauges fresh. They are read-only: nothing here changes what is done."""
+        gauge = self.metrics.gauge
+        while True:
+            gauge(catalogue.LANES_OWNED).of().set(len(self.lanes.runners))
+            gauge(catalogue.LOOP_LAG).of().set(self._watchdog.loop_lag_seconds)
+            if self._store is not None:
+                gauge(catalogue.STATE_BYTES).of().set(self._store.bytes_on_disk())
+            for number, runner in list(self.lanes.runners.items()):
+                if runner.owner is not None:
+                    for topic, lag in runner.owner.lag().items():
+                        gauge(catalogue.LAG_RECORDS).of(topic, str(number)).set(lag)
+            await asyncio.sleep(GAUGES_SECONDS)
+
+
+async def _cancel(task: "asyncio.Task[None] | None") -> None:
+    if task is not None and not task.done():
+        task.cancel()
+        await asyncio.wait((task,), timeout=10)
+
+
+async def _cluster_id(options: dict[str, Any]) -> str:
+    admin = AIOKafkaAdminClient(**options)
+    try:
+        await admin.start()
+        return str((await admin.describe_cluster())["cluster_id"])
+    finally:
+        await stop_within(_Closing(admin.close), 5)
+
+
+class _Closing:
+    def __init__(self, close: Callable[[], Any]) -> None:
+        self._close = close
+
+    async def stop(self) -> None:
+        await self._close()

@@ -1,0 +1,101 @@
+"""Turn what the lanes did into metrics. The work goes on whatever happens here."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+from processors.lane import Commit, ledger_mismatches
+from processors.step import Outcome
+from processors.telemetry import catalogue
+from streams.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+_FLOW: Final = "ingest"
+
+
+class TenantLabels:
+    """The first tenants seen get a label of their own, the rest share one: labels are bounded."""
+
+    def __init__(self, most: int = catalogue.TENANTS_MAX) -> None:
+        self._most = most
+        self._named: set[str] = set()
+
+    def label(self, tenant: str) -> str:
+        """Return the tenant's label."""
+        if tenant in self._named:
+            return tenant
+        if tenant and len(self._named) < self._most:
+            self._named.add(tenant)
+            return tenant
+        return catalogue.OTHER_TENANTS
+
+
+class LaneObserver:
+    """See `streams.lanes.owner.Observer`."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._tenants = TenantLabels()
+        self._signals = metrics.counter(catalogue.SIGNALS)
+        self._inputs = metrics.counter(catalogue.HOP_INPUT)
+        self._overflow = metrics.counter(catalogue.TENANTS_OVERFLOW)
+        self._dead = metrics.counter(catalogue.DEAD_LETTERS)
+        self._hop_duration = metrics.histogram(catalogue.HOP_DURATION)
+        self._commit_duration = metrics.histogram(catalogue.COMMIT_DURATION)
+        self._batch = metrics.histogram(catalogue.BATCH)
+        self._end_to_end = metrics.histogram(catalogue.END_TO_END)
+        self._queue_wait = metrics.histogram(catalogue.QUEUE_WAIT)
+        self._failures = metrics.counter(catalogue.HOP_FAILURES)
+        self._mismatch = metrics.gauge(catalogue.LEDGER_MISMATCH)
+        self._restore = metrics.gauge(catalogue.RESTORE_PROGRESS)
+        self._dropped = metrics.counter(catalogue.TELEMETRY_DROPPED)
+        self.last_commit: dict[int, float] = {}
+
+    def restored(self, lane: int, done: int, end: int) -> None:
+        """See `Observer.restored`."""
+        self._safely(lambda: self._restore.of(str(lane)).set(done / end if end else 1.0))
+
+    def failed(self, lane: int, hop_error: BaseException) -> None:
+        """See `Observer.failed`."""
+        log.debug("lane %d: %r", lane, hop_error)
+        self._safely(lambda: self._failures.of(str(lane)).inc())
+
+    def committed(self, lane: int, commit: Commit, *, stepped_ms: float, committed_ms: float) -> None:
+        """See `Observer.committed`."""
+        self._safely(lambda: self._count(lane, commit, stepped_ms, committed_ms))
+
+    def _safely(self, tell: Callable[[], None]) -> None:
+        try:
+            tell()
+        except Exception:  # boundary: telemetry must never stop a hop
+            self._dropped.of().inc()
+            log.exception("telemetry failed")
+
+    def _count(self, lane: int, commit: Commit, stepped_ms: float, committed_ms: float) -> None:
+        self.last_commit[lane] = time.monotonic()
+        by_label: dict[tuple[str, str, str], int] = {}
+        for (hop, tenant, outcome), by in commit.tally.items():
+            if outcome is Outcome.DEFERRED and by < 0:
+                continue
+            label = self._tenants.label(tenant)
+            if label == catalogue.OTHER_TENANTS:
+                self._overflow.of(hop).inc(by)
+            key = (hop, label, outcome.value)
+            by_label[key] = by_label.get(key, 0) + by
+        for labels, by in by_label.items():
+            self._signals.of(*labels).inc(by)
+        for reason, by in commit.reasons.items():
+            self._dead.of(_FLOW, reason).inc(by)
+        self._inputs.of(_FLOW).inc(commit.records)
+        self._hop_duration.of(_FLOW).observe(stepped_ms / 1_000)
+        self._commit_duration.of().observe(committed_ms / 1_000)
+        self._batch.of(_FLOW).observe(commit.records)
+        now_ms = time.time() * 1_000
+        ages = [(now_ms - written) / 1_000 for written in commit.handled_ms]
+        self._end_to_end.of(_FLOW).observe_many(ages)
+        waited = (committed_ms + stepped_ms) / 1_000
+        self._queue_wait.of(_FLOW).observe_many([age - waited for age in ages])
+        mismatches = ledger_mismatches(commit.position.ledger)
+        for hop in {name.partition("/")[0] for name in commit.position.ledger}:
+            self._mismatch.of(hop, str(lane)).set(mismatches.get(hop, 0))

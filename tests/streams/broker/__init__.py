@@ -1,0 +1,1 @@
+"""Tests of the embedded Kafka's parts that need no Kafka."""
