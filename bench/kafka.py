@@ -1,5 +1,6 @@
 """What every benchmark does with Kafka: make topics, fill them fast, ask where they end, drop what was read."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -10,6 +11,9 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 BATCH_BYTES_MAX: Final = 512 * 1_024
 SEGMENT_BYTES: Final = 64 * 1_048_576
 """Small segments, so that what a round has read can be dropped before the disk is full."""
+
+LOOKS_MAX: Final = 200
+LOOK_SECONDS: Final = 0.02
 
 Keyed = tuple[int, bytes, bytes]
 """Partition, key, value."""
@@ -25,11 +29,23 @@ async def make_topics(kafka: str, names: Sequence[str], partitions: int, *, comp
     try:
         wanted = [NewTopic(name, partitions, 1, topic_configs=configs) for name in names]
         answer = await admin.create_topics(wanted)
+        await _until_led(admin, names)
     finally:
         await admin.close()
     for topic, code, *rest in answer.topic_errors:
         if code:
             raise RuntimeError(f"Topic {topic} could not be made: error {code} {rest}. Does the broker hold old data?")
+
+
+async def _until_led(admin: AIOKafkaAdminClient, names: Sequence[str]) -> None:
+    """Wait until each partition has a leader: a topic that was made a moment ago has none."""
+    for _ in range(LOOKS_MAX):
+        found = await admin.describe_topics(list(names))
+        if all(one["leader"] >= 0 for topic in found for one in topic["partitions"]) and all(
+            topic["partitions"] for topic in found
+        ):
+            return
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def fill(kafka: str, topic: str, records: Iterable[Keyed], headers: Sequence[tuple[str, bytes]] = ()) -> int:

@@ -20,6 +20,7 @@ class Seen:
     """When the last stable offsets of a topic's partitions moved, and where they stood then."""
 
     starts: list[int]
+    began: float
     moves: list[tuple[float, list[int]]] = field(default_factory=list)
 
     @property
@@ -52,8 +53,8 @@ async def watch(
     reader = AIOKafkaConsumer(bootstrap_servers=kafka, isolation_level="read_committed", enable_auto_commit=False)
     await reader.start()
     partitions = [TopicPartition(topic, number) for number in range(len(starts))]
-    seen = Seen(list(starts))
     moved = time.perf_counter()
+    seen = Seen(list(starts), moved)
     try:
         while alive():
             found = await reader.end_offsets(partitions)
@@ -74,14 +75,17 @@ def rate(seen: Seen, offsets: Sequence[Sequence[int]]) -> Rate:
     """Return the rate of records, given the offsets of those that were really read in each partition.
 
     Counted are whole steps, from the first that reached a tenth to the first that reached nine tenths: what
-    became visible at a step's end was made since the step before.
+    became visible at a step's end was made since the step before. Output that came in one step (0 `steps`) has no
+    rate of its own; then start-up counts, too.
     """
     total = sum(map(len, offsets))
     steps = [(at, sum(map(bisect_left, offsets, ends))) for at, ends in seen.moves]
     first = next((index for index, (_, count) in enumerate(steps) if count >= total * FROM_SHARE), None)
     last = next((index for index, (_, count) in enumerate(steps) if count >= total * TO_SHARE), None)
-    if first is None or last is None or last <= first:
-        raise RuntimeError("The output came in one step, so it has no rate: give the peer more records.")
+    if first is None or last is None:
+        raise RuntimeError("There was no output.")
+    if last == first:
+        return Rate(per_second=total / (steps[last][0] - seen.began), records=total, seconds=steps[last][0] - seen.began, steps=0)
     seconds = steps[last][0] - steps[first][0]
     records = steps[last][1] - steps[first][1]
     return Rate(per_second=records / seconds, records=records, seconds=seconds, steps=last - first)

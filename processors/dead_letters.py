@@ -11,7 +11,6 @@ from processors.vocabulary.limits import PROBLEMS_MAX
 from processors.vocabulary.reasons import EXPLAINED, Problem, Reason, Rejected
 from processors.vocabulary.record import Header, Record
 
-STACK_BYTES_MAX: Final = 8_192
 UNKNOWN_TENANT: Final = ""
 _encode = msgspec.json.Encoder().encode
 
@@ -55,7 +54,7 @@ def _write(
         (names.DEAD_AT, b"%d" % step.now_ms),
         (names.DEAD_TENANT, tenant.encode()),
         (names.DEAD_PROBLEMS, problems_json(verdict.reason, problems)),
-        (names.DEAD_STACK, verdict.stack.encode()[:STACK_BYTES_MAX]),
+        (names.DEAD_STACK, verdict.stack.encode()),
         format_header(step.write_format),
     ]
     step.emit(topics.DEAD_LETTERS, step.lane, (record.key, record.value, headers))

@@ -1,7 +1,6 @@
 """The journal: one small record a commit, enough to fold a lane again exactly as it was."""
 
 from collections.abc import Mapping
-from typing import Final
 
 import msgspec
 
@@ -25,7 +24,6 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Entry).decode
-STACK_CHARACTERS_MAX: Final = 2_000
 
 
 def pack(entry: Entry) -> bytes:
@@ -50,6 +48,6 @@ def verdicts_of(entry: Entry) -> dict[tuple[str, int], Verdict]:
 def listed(verdicts: Mapping[tuple[str, int], Verdict]) -> tuple[tuple[str, int, str, str], ...]:
     """Return verdicts as an entry keeps them."""
     return tuple(
-        (topic, offset, verdict.reason.value, verdict.stack[:STACK_CHARACTERS_MAX])
+        (topic, offset, verdict.reason.value, verdict.stack)
         for (topic, offset), verdict in verdicts.items()
     )

@@ -18,6 +18,7 @@ from processors.state import Overlay, Store
 from processors.step import LOOPS_MAX, Hop, Outcome, Output, Step, Verdict
 from processors.vocabulary import headers as names
 from processors.vocabulary import topics
+from processors.vocabulary.reasons import Reason
 from processors.vocabulary.record import PlainRecord, Record
 
 OUTSIDE: Final = (topics.SIGNALS_IN, topics.COMMANDS)
@@ -60,7 +61,7 @@ class Commit:
     """State changes; the lane's position is among them, so restored state knows what it has applied."""
     journal: bytes
     tally: Mapping[tuple[str, str, Outcome], int]
-    reasons: Mapping[str, int]
+    reasons: Mapping[Reason, int]
     handled_ms: Sequence[int]
     due_ms: int | None
     records: int
@@ -92,10 +93,10 @@ def stages(
     for hop in settings.hops:
         yield hop.name, partial(_first_pass, step, hop, batch)
     budget = LOOPS_MAX
-    while pending := [(hop, topic) for hop in settings.hops for topic in _loopable(step, hop, budget)]:
-        for hop, topic in pending:
-            budget -= len(step.outputs[topic, step.lane]) - step.looped.get(topic, 0)
-            yield hop.name, partial(_loop, step, hop, topic)
+    while (found := _loopable(settings, step, budget)) is not None:
+        hop, topic = found
+        budget -= _unlooped(step, topic)
+        yield hop.name, partial(_loop, step, hop, topic)
     for topic in settings.inputs:
         waiting = _unlooped(step, topic)
         if waiting:
@@ -131,13 +132,13 @@ def _unlooped(step: Step, topic: str) -> int:
     return len(step.outputs.get((topic, step.lane), ())) - step.looped.get(topic, 0)
 
 
-def _loopable(step: Step, hop: Hop, budget: int) -> list[str]:
-    """Return the topics whose new outputs this hop may step at once."""
-    return [
-        topic
-        for topic in hop.inputs
-        if not step.backlog.get(topic, 0) and 0 < _unlooped(step, topic) <= budget
-    ]
+def _loopable(settings: LaneSettings, step: Step, budget: int) -> tuple[Hop, str] | None:
+    """Return a hop and the topic whose new outputs it may step at once."""
+    for hop in settings.hops:
+        for topic in hop.inputs:
+            if not step.backlog.get(topic, 0) and 0 < _unlooped(step, topic) <= budget:
+                return hop, topic
+    return None
 
 
 def _loop(step: Step, hop: Hop, topic: str) -> None:

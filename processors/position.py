@@ -26,8 +26,8 @@ class Position:
     sequence: int = 0
     takeovers: int = 0
     """Owners that took the lane since its last commit of records. More than one died young."""
-    attempting: tuple[str, int] | None = None
-    """In careful mode the record that is being stepped: one that is found here killed its owner."""
+    attempting: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """In careful mode, by topic, the offset of the record that is being stepped, and the owners it has had."""
     careful: Mapping[str, int] = field(default_factory=dict)
     """For each topic the offset up to which records are stepped one by one."""
     backlog: Mapping[str, int] = field(default_factory=dict)
@@ -37,13 +37,16 @@ class Position:
 
 
 class _Wire1(msgspec.Struct, frozen=True):
-    """Format 1: JSON, without careful mode and backlog."""
+    """Format 1: JSON."""
 
     v: int
     applied: dict[str, int]
     now_ms: int
     sequence: int
     takeovers: int
+    attempting: dict[str, tuple[int, int]]
+    careful: dict[str, int]
+    backlog: dict[str, int]
     ledger: dict[str, int]
 
 
@@ -55,7 +58,7 @@ class _Wire2(msgspec.Struct, frozen=True, array_like=True):
     now_ms: int
     sequence: int
     takeovers: int
-    attempting: tuple[str, int] | None
+    attempting: dict[str, tuple[int, int]]
     careful: dict[str, int]
     backlog: dict[str, int]
     ledger: dict[str, int]
@@ -77,6 +80,9 @@ def pack(position: Position, version: int) -> bytes:
                 position.now_ms,
                 position.sequence,
                 position.takeovers,
+                dict(position.attempting),
+                dict(position.careful),
+                dict(position.backlog),
                 dict(position.ledger),
             )
         )
@@ -87,7 +93,7 @@ def pack(position: Position, version: int) -> bytes:
             position.now_ms,
             position.sequence,
             position.takeovers,
-            position.attempting,
+            dict(position.attempting),
             dict(position.careful),
             dict(position.backlog),
             dict(position.ledger),
@@ -98,19 +104,19 @@ def pack(position: Position, version: int) -> bytes:
 def unpack(packed: bytes) -> Position:
     """Read what `pack` wrote, in this format or the one before."""
     if packed[:1] == b"{":
-        one = _decode_1(packed)
-        return Position(one.applied, one.now_ms, one.sequence, one.takeovers, ledger=one.ledger)
-    two = _decode_2(packed)
-    if not readable(two.v):
-        message = f"the lane's state has format {two.v}; this worker reads up to 2: upgrade it"
+        wire: _Wire1 | _Wire2 = _decode_1(packed)
+    else:
+        wire = _decode_2(packed)
+    if not readable(wire.v):
+        message = f"the lane's state has format {wire.v}; this worker reads up to 2: upgrade it"
         raise UnreadableFormatError(message)
     return Position(
-        two.applied,
-        two.now_ms,
-        two.sequence,
-        two.takeovers,
-        two.attempting,
-        two.careful,
-        two.backlog,
-        two.ledger,
+        wire.applied,
+        wire.now_ms,
+        wire.sequence,
+        wire.takeovers,
+        wire.attempting,
+        wire.careful,
+        wire.backlog,
+        wire.ledger,
     )

@@ -95,6 +95,7 @@ class Overlay:
     _read: dict[bytes, bytes | None] = field(default_factory=dict)
     _seen: dict[tuple[str, bytes], int | None] = field(default_factory=dict)
     _fresh: dict[str, dict[bytes, int]] = field(default_factory=dict)
+    _kept_until: dict[str, int] = field(default_factory=dict)
 
     def prefetch(self, keys: Iterable[bytes]) -> None:
         """Read many keys at once: one by one costs a call each."""
@@ -146,11 +147,13 @@ class Overlay:
         self._fresh.setdefault(hop, {})[member] = now_ms
 
     def seal(self, hop: str, *, now_ms: int, expires_ms: int, sequence: int) -> None:
-        """Write what was remembered as one segment."""
-        fresh = self._fresh.pop(hop, None)
+        """Write all that this batch has remembered as one segment; sealing again replaces it by more."""
+        fresh = self._fresh.get(hop)
         if fresh:
+            until_ms = max(expires_ms, self._kept_until.get(hop, 0))
+            self._kept_until[hop] = until_ms
             key = segment_prefix(hop) + _SEGMENT_KEY.pack(now_ms, sequence)
-            self.changes[key] = Segment(now_ms, expires_ms, b"".join(fresh)).pack()
+            self.changes[key] = Segment(now_ms, until_ms, b"".join(fresh)).pack()
 
     def expire(self, hop: str, now_ms: int, limit: int) -> int:
         """Drop the oldest segments whose time has come; return how many."""

@@ -13,6 +13,8 @@ from processors.vocabulary.record import Header, Record
 Output: TypeAlias = tuple[bytes | None, bytes | None, list[Header]]
 """Key, value, headers (a list, as aiokafka's builder insists). The topic and lane are what `Step.outputs` groups by."""
 
+STACK_CHARACTERS_MAX: Final = 4_000
+"""Of the stack that a dead letter and the journal keep: its end, where the error is."""
 LOOPS_MAX: Final = 10_000
 """Records stepped again in the same transaction, at the most."""
 

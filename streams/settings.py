@@ -133,7 +133,13 @@ class Settings(BaseModel):
         10, gt=0, le=300, description="a hop that does not answer a batch in time is interrupted"
     )
     stuck_seconds_max: float = Field(
-        30, gt=0, le=600, description="a worker whose loop stands still so long is killed"
+        15, gt=0, le=600, description="a worker whose loop stands still so long is killed"
+    )
+    checkpoint_seconds: float = Field(
+        3_600, ge=0, le=7 * 86_400, description="how often each lane's whole state is written down; 0: never"
+    )
+    trace_file: str = Field(
+        "", description="file that spans of sampled signals are appended to, one JSON object a line"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="log level")
 

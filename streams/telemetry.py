@@ -86,7 +86,7 @@ class LaneObserver:
         for labels, by in by_label.items():
             self._signals.of(*labels).inc(by)
         for reason, by in commit.reasons.items():
-            self._dead.of(_FLOW, reason).inc(by)
+            self._dead.of(_FLOW, reason.value).inc(by)
         self._inputs.of(_FLOW).inc(commit.records)
         self._hop_duration.of(_FLOW).observe(stepped_ms / 1_000)
         self._commit_duration.of().observe(committed_ms / 1_000)

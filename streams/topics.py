@@ -12,6 +12,7 @@ _DAY_MS: Final = 24 * 3_600_000
 _INPUT_BYTES_MAX: Final = SIGNAL_BYTES_MAX + HEADER_BYTES_MAX + 16_384
 _DEAD_BYTES_MAX: Final = 2 * _INPUT_BYTES_MAX
 """Above the input's, so that whatever came in can be set aside whole."""
+JOURNAL_RETENTION_MS: Final = 7 * _DAY_MS
 DELETE_RETENTION_MS: Final = 7 * _DAY_MS
 """A snapshot of local state older than half of this is thrown away: deleted keys would rise again."""
 
@@ -95,7 +96,7 @@ TOPICS: Final = (
         names.JOURNAL,
         "what each commit stepped, in which order, at what time",
         Cleanup.DELETE,
-        7 * _DAY_MS,
+        JOURNAL_RETENTION_MS,
         _INPUT_BYTES_MAX,
     ),
 )

@@ -13,7 +13,7 @@ from processors.vocabulary import headers as names
 from processors.vocabulary.ids import coordinate_id, digest
 from processors.vocabulary.partition import lane_of
 from processors.vocabulary.reasons import Problem, Reason, Rejected
-from processors.vocabulary.record import Record
+from processors.vocabulary.record import Header, Record
 from processors.vocabulary.signal import Absent, Signal, data_of
 
 SEGMENTS_EXPIRED_MAX: Final = 4
@@ -131,7 +131,7 @@ def _decode(
             condemn(step, HOP, topic, record, verdict)
             continue
         signal = decode(record)
-        if type(signal) is Rejected:
+        if isinstance(signal, Rejected):
             set_aside(step, HOP, topic, record, signal)
             continue
         if lane_of(signal.tenant.encode(), lanes) != lane:
@@ -206,12 +206,16 @@ def _once(door: _Door, record: Record, signal: Signal, member: bytes, account: A
         step.overlay.remember(HOP, member, step.now_ms)
     account.handled += 1
     value, headers = _enriched(record, signal, member)
+    if signal.headers:
+        headers = [header for header in headers if header[0] not in names.OURS]
     headers.append(format_header(step.write_format))
     step.emit(topics.SIGNALS, step.lane, (signal.tenant.encode(), value, headers))
     step.handled_ms.append(record.timestamp)
 
 
-def _enriched(record: Record, signal: Signal, member: bytes) -> tuple[bytes | None, list]:
+def _enriched(
+    record: Record, signal: Signal, member: bytes
+) -> tuple[bytes | None, list[Header]]:
     """Add what the sender left out, derived from the signal and its place in the log."""
     absent = signal.absent
     additions: dict[str, str] = {}

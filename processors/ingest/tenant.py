@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import ceil
 from struct import Struct
 from typing import Final
 
@@ -157,7 +158,7 @@ class Account:
         if self.policy.rate_per_second <= 0 or self.micro_tokens >= _MICRO:
             return now_ms
         missing = _MICRO - self.micro_tokens
-        return now_ms + int(missing / (self.policy.rate_per_second * 1_000)) + 1
+        return now_ms + max(1, ceil(missing / (self.policy.rate_per_second * 1_000)))
 
 
 def account_key(tenant: str) -> bytes:

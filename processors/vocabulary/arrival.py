@@ -1,6 +1,7 @@
 """A record on its way to becoming a signal: what both content modes need to know, and settle, alike."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 import msgspec
@@ -59,7 +60,7 @@ class Envelope(msgspec.Struct, gc=False):
     replayid: str = ""
     retrycount: int | None = None
     data_base64: str = ""
-    data: msgspec.Raw = msgspec.Raw()  # noqa: RUF009 - immutable, and a default that is called costs time
+    data: msgspec.Raw = msgspec.Raw()
 
 
 def tenant_of(tenantid: str, arrival: Arrival) -> str | Rejected:
@@ -97,13 +98,11 @@ def signal_of(arrival: Arrival, mode: Mode, tenant: str, envelope: Envelope) -> 
         absent |= Absent.TRACEPARENT | Absent.UNUSABLE if envelope.tracestate else Absent.TRACEPARENT
     elif not rules.is_traceparent(envelope.traceparent):
         absent |= Absent.TRACEPARENT | Absent.UNUSABLE
-    return Signal(
-        tenant, envelope.source, envelope.id, envelope.type, mode, arrival.value, arrival.headers, absent
-    )
+    return Signal(tenant, envelope.source, envelope.id, envelope.type, mode, arrival.value, arrival.headers, absent)
 
 
 def conclude(
-    arrival: Arrival, mode: Mode, attributes: Mapping[str, Scalar], problems: list[Problem], nulls: Set[str]
+    arrival: Arrival, mode: Mode, attributes: Mapping[str, Scalar], problems: list[Problem], nulls: AbstractSet[str]
 ) -> Signal | Rejected:
     """Judge attributes the exact way, field by field: a signal, or all that is wrong.
 
@@ -120,7 +119,8 @@ def conclude(
     problems = [*problems, *(problem for problem in found if problem.field not in said)]
     if problems or isinstance(tenant, Rejected):
         return rules.invalid(problems)
-    if not nulls.isdisjoint(ADDABLE.keys()) or attributes.get("traceparent") == "":
+    lone_tracestate = "tracestate" in attributes and "traceparent" not in attributes
+    if lone_tracestate or attributes.get("traceparent") == "" or not nulls.isdisjoint(ADDABLE.keys()):
         arrival = msgspec.structs.replace(arrival, absent=arrival.absent | Absent.UNUSABLE)
     texts = {name: str(attributes[name]) for name in _DECISIVE if name in attributes}
     return signal_of(arrival, mode, tenant, msgspec.convert(texts, Envelope))

@@ -9,6 +9,9 @@ MOVED: Final = "moved"
 STEPPED: Final = "stepped"
 """Set on an output that the same lane's next hop stepped in the transaction that wrote it."""
 
+OURS: Final = frozenset({FORMAT, MOVED, STEPPED})
+"""Not passed on from what a sender wrote: between hops they mean something."""
+
 DEAD_REASON: Final = "dl_reason"
 DEAD_HOP: Final = "dl_hop"
 DEAD_TOPIC: Final = "dl_topic"

@@ -36,9 +36,7 @@ _FORBIDDEN: Final = re.compile(
 ).search
 _NAME: Final = re.compile(rf"[a-z0-9]{{1,{ATTRIBUTE_NAME_CHARACTERS_MAX}}}").fullmatch
 _TENANT: Final = re.compile(rf"[A-Za-z0-9_:-][A-Za-z0-9_.:-]{{0,{TENANT_CHARACTERS_MAX - 1}}}").fullmatch
-_OUTSIDER: Final = re.compile(
-    rf"(?!_|pool:)[A-Za-z0-9_:-][A-Za-z0-9_.:-]{{0,{TENANT_CHARACTERS_MAX - 1}}}"
-).fullmatch
+_OUTSIDER: Final = re.compile(rf"(?!_|pool:)[A-Za-z0-9_:-][A-Za-z0-9_.:-]{{0,{TENANT_CHARACTERS_MAX - 1}}}").fullmatch
 # Any text without blanks, but `*`, `{`, `}` and `,` belong to patterns.
 _TYPE: Final = re.compile(r"[^\s.*{},]+(?:\.[^\s.*{},]+)*").fullmatch
 _URI_REFERENCE: Final = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+").fullmatch
@@ -230,3 +228,9 @@ def invalid(problems: Iterable[Problem]) -> Rejected:
         more = Problem("", f"and {len(listed) - PROBLEMS_MAX + 1} problems more")
         listed = (*listed[: PROBLEMS_MAX - 1], more)
     return Rejected(Reason.INVALID_ENVELOPE, listed)
+
+
+def duplicate(names: Iterable[str]) -> Rejected:
+    """Return a refusal of attributes that occur more than once."""
+    problems = invalid(Problem(shown(name), "occurs twice, so readers could disagree; send it once") for name in names)
+    return Rejected(Reason.DUPLICATE_ATTRIBUTE, problems.problems)

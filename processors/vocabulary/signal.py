@@ -97,9 +97,7 @@ def data_of(signal: Signal) -> bytes | None:
 
 def _structured(signal: Signal) -> dict[str, Scalar]:
     members = members_of(signal.value or b"")
-    decoded = {
-        name: msgspec.json.decode(raw) for name, raw in members.items() if name not in {"data", "data_base64"}
-    }
+    decoded = {name: msgspec.json.decode(raw) for name, raw in members.items() if name not in {"data", "data_base64"}}
     return {name: value for name, value in decoded.items() if value is not None}
 
 

@@ -11,19 +11,24 @@ _SECONDS_REMEMBERED_MAX: Final = 256
 
 # The length of each month is in the expression; February's 29th is looked at apart. RFC 3339 lets T and Z be small.
 # A leap second (:60) is let through in any minute: which minutes have one is not known in advance.
+_OF_DAY: Final = (
+    r"[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\.[0-9]+)?(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+)
 _SHAPE: Final = re.compile(
     r"[0-9]{4}-"
     r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
     r"|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
-    r"|02-(?:0[1-9]|1[0-9]|2[0-9]))"
-    r"[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\.[0-9]+)?"
-    r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+    r"|02-(?:0[1-9]|1[0-9]|2[0-8]))" + _OF_DAY
 ).fullmatch
+_LEAP_DAY: Final = re.compile(r"([0-9]{4})-02-29" + _OF_DAY).fullmatch
 
 
 def is_time(text: str) -> bool:
     """Tell whether a text is an RFC 3339 timestamp of a day that exists."""
-    return _SHAPE(text) is not None and (text[5:10] != "02-29" or _is_leap_year(int(text[:4])))
+    if _SHAPE(text) is not None:
+        return True
+    found = _LEAP_DAY(text)
+    return found is not None and _is_leap_year(int(found[1]))
 
 
 def rfc3339(time_ms: int) -> str:

@@ -60,4 +60,4 @@ async def serve(works: AsyncIterable[Work], *, seconds_max: float) -> None:
 
 def channel(app: faust.App) -> Any:
     """Return a channel for one hop's agent."""
-    return app.channel(value_type=Work, maxsize=1_024)
+    return app.channel(maxsize=1_024)

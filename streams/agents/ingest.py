@@ -1,9 +1,9 @@
 """The agent of the ingest hop."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import faust
+from faust.types import StreamT
 
 from processors.ingest import IngestHop
 from streams.agents.host import CONCURRENCY_MAX, Work, channel, serve
@@ -20,7 +20,7 @@ def declare(app: faust.App, settings: Settings) -> Any:
     works = channel(app)
 
     @app.agent(works, name="ingest", concurrency=min(CONCURRENCY_MAX, settings.lanes))
-    async def ingest(stream: AsyncIterator[Work]) -> None:
+    async def ingest(stream: StreamT[Work]) -> None:
         """Admit signals: right lane, tenant, rate, dedupe, enrich."""
         await serve(stream, seconds_max=settings.step_seconds_max)
 

@@ -21,6 +21,10 @@ COORDINATOR_PARTITIONS: Final = 8
 """Of the two internal topics: Kafka's 50 make the first start slow."""
 COORDINATOR_SEGMENT_BYTES: Final = 10 * 1024 * 1024
 """Of the same: only closed segments are compacted, and all of them are read when a broker starts."""
+SESSION_MS: Final = 18_000
+"""Twice Kafka's default. Fencing a broker that merely paused helps nobody where there is no second one; and one that was
+killed is fenced by `fencing_properties`."""
+FENCING_SESSION_MS: Final = 200
 _PORTS_FILE: Final = "ports.json"
 
 
@@ -65,15 +69,12 @@ def choose_ports(settings: BrokerSettings) -> Ports:
 def server_properties(settings: BrokerSettings, ports: Ports) -> str:
     """Return the broker's configuration. Paths in it are relative to the data directory, which it runs in."""
     lines = {
+        **_node(ports),
         "process.roles": "broker,controller",
-        "node.id": 1,
-        "controller.quorum.voters": f"1@{HOST}:{ports.controller}",
-        "controller.listener.names": "CONTROLLER",
         "listeners": f"PLAINTEXT://{HOST}:{ports.broker},CONTROLLER://{HOST}:{ports.controller}",
         "advertised.listeners": f"PLAINTEXT://{HOST}:{ports.broker}",
-        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
         "inter.broker.listener.name": "PLAINTEXT",
-        "log.dirs": "log",
+        "broker.session.timeout.ms": SESSION_MS,
         "auto.create.topics.enable": "false",
         "message.max.bytes": MESSAGE_BYTES_MAX,
         "replica.fetch.max.bytes": MESSAGE_BYTES_MAX,
@@ -92,6 +93,32 @@ def server_properties(settings: BrokerSettings, ports: Ports) -> str:
     }
     if settings.fsync:
         lines["log.flush.interval.messages"] = 1
+    return _text(lines)
+
+
+def fencing_properties(ports: Ports) -> str:
+    """Return the configuration of the same node as a controller alone, which gives up a silent broker at once."""
+    lines = {
+        **_node(ports),
+        "process.roles": "controller",
+        "listeners": f"CONTROLLER://{HOST}:{ports.controller}",
+        "broker.session.timeout.ms": FENCING_SESSION_MS,
+        "broker.heartbeat.interval.ms": FENCING_SESSION_MS // 2,
+    }
+    return _text(lines)
+
+
+def _node(ports: Ports) -> dict[str, str | int]:
+    return {
+        "node.id": 1,
+        "controller.quorum.voters": f"1@{HOST}:{ports.controller}",
+        "controller.listener.names": "CONTROLLER",
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "log.dirs": "log",
+    }
+
+
+def _text(lines: dict[str, str | int]) -> str:
     return "".join(f"{name}={value}\n" for name, value in lines.items())
 
 

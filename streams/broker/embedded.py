@@ -2,41 +2,45 @@
 
     data directory/  server.properties  kafka.log  kafka.log.1  kafka.pid  broker.lock  ports.json  log/
 
-The JVM is the child of a small guard process (`guard.py`) in a session of its own: the terminal's Ctrl-C does not reach
-it, and it ends when we do, however we end.
+After a broker that was killed, its controller runs alone first, for a second or two, until it has fenced the old broker.
+Otherwise the new one meets its own old registration: it may not register until that one's session is over, and meanwhile
+its transaction coordinator loses the commit markers that were still to be written ("these partitions are likely deleted
+already and hence can be skipped"). A committed transaction then stays open for ever, and readers stand before it.
 """
 
 import base64
 import fcntl
 import os
 import shutil
-import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Self, cast
+from typing import Final, Self
 
 from streams.broker import probe
-from streams.broker.config import HOST, BrokerSettings, Ports, choose_ports, server_properties
+from streams.broker.config import HOST, BrokerSettings, Ports, choose_ports, fencing_properties, server_properties
 from streams.broker.errors import BrokerError
 from streams.broker.explain import hint, last_lines
+from streams.broker.guarded import Guarded
 from streams.broker.jars import Progress, ensure_jars, no_progress
 from streams.broker.java import find_java, java_environment
 
 FREE_BYTES_MIN: Final = 1 << 30
-LOG_BYTES_MAX: Final = 16 * 1024 * 1024
-FORMAT_SECONDS_MAX: Final = 60
-FORMAT_HEAP_MEGABYTES: Final = 64
+TOOL_SECONDS_MAX: Final = 60
+TOOL_HEAP_MEGABYTES: Final = 128
+"""For the steps before the broker, which hold no data."""
+FENCE_SECONDS_MAX: Final = 1.5
+"""How long the controller is given, once active, to fence the old broker; it takes a fifth of that."""
 PROBE_SECONDS_MAX: Final = 2
+LOCK_SECONDS_MAX: Final = 3
+"""How long the data directory is waited for: a broker whose owner was killed takes a moment to end."""
 LOOK_SECONDS: Final = 0.05
-KILL_SECONDS_MAX: Final = 10
-"""How long the kernel may take to end what was killed."""
-_GUARD: Final = Path(__file__).with_name("guard.py")
+_PROPERTIES: Final = "server.properties"
+_FENCING_PROPERTIES: Final = "fencing.properties"
 
 
 class EmbeddedKafka:
@@ -49,8 +53,7 @@ class EmbeddedKafka:
         self._data_dir = settings.data_dir.expanduser().resolve()
         self._cache_dir = cache_dir
         self._progress = progress
-        self._guard: subprocess.Popen[bytes] | None = None
-        self._pid: int | None = None
+        self._broker: Guarded | None = None
         self._ports: Ports | None = None
 
     @property
@@ -63,7 +66,8 @@ class EmbeddedKafka:
     @property
     def pid(self) -> int | None:
         """The JVM's process id while it runs."""
-        return self._pid if self._guard is not None and self._guard.poll() is None else None
+        broker = self._broker
+        return broker.pid if broker is not None and broker.exit_code() is None else None
 
     @property
     def ready(self) -> bool:
@@ -74,6 +78,11 @@ class EmbeddedKafka:
         # The id tells ours from another Kafka that took the port.
         return cluster is not None and cluster.cluster_id == self._cluster_id()
 
+    @property
+    def log_path(self) -> Path:
+        """What Kafka says; the run before is in the file of the same name with `.1`."""
+        return self._data_dir / "kafka.log"
+
     def start(self) -> str:
         """Start the broker, or find it started; return its address once it serves."""
         if self.pid is not None:
@@ -82,16 +91,19 @@ class EmbeddedKafka:
         with self._locked() as lock:
             jars = ensure_jars(self._cache_dir, self._progress)
             java = find_java()
-            ports = choose_ports(self._settings)
-            properties = server_properties(self._settings, ports)
-            (self._data_dir / "server.properties").write_text(properties, encoding="ascii")
+            self._ports = choose_ports(self._settings)
+            self._write(_PROPERTIES, server_properties(self._settings, self._ports))
             classpath = os.pathsep.join(map(str, jars))
             if self._cluster_id() is None:
                 self._format(java, classpath)
-            self._launch(self._command(java, classpath), lock)
-        self._ports = ports
+            elif self._was_killed():
+                self._write(_FENCING_PROPERTIES, fencing_properties(self._ports))
+                self._fence(self._command(java, classpath, TOOL_HEAP_MEGABYTES, _FENCING_PROPERTIES), lock)
+            command = self._command(java, classpath, self._settings.heap_megabytes, _PROPERTIES)
+            self._broker = self._launch(command, lock)
+        self._pid_path.write_text(f"{self._broker.pid}\n", encoding="ascii")
         try:
-            self._await_ready()
+            self._await_ready(self._broker)
         except BaseException:  # boundary: whatever ends the wait, Ctrl-C too, must not leave a half-started broker
             self.stop()
             raise
@@ -99,31 +111,17 @@ class EmbeddedKafka:
 
     def stop(self) -> None:
         """End the broker in good order; kill it if it takes longer than the settings allow."""
-        guard, self._guard = self._guard, None
-        if guard is None:
-            return
-        if guard.stdin is not None:
-            with suppress(OSError):
-                guard.stdin.close()
-        try:
-            guard.wait(self._settings.stop_seconds_max + KILL_SECONDS_MAX)
-        except subprocess.TimeoutExpired:
-            # The guard leads a session of its own: the group is the two of them.
-            with suppress(ProcessLookupError):
-                os.killpg(guard.pid, signal.SIGKILL)
-            guard.wait(KILL_SECONDS_MAX)
-        self._forget(guard)
+        broker, self._broker = self._broker, None
+        if broker is not None:
+            broker.stop()
+            self._pid_path.unlink(missing_ok=True)
 
     def kill(self) -> None:
         """End the broker as `kill -9` does, and return when it is gone."""
-        guard, pid = self._guard, self.pid
-        if guard is None or pid is None:
-            return
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        guard.wait(KILL_SECONDS_MAX)
-        self._guard = None
-        self._forget(guard)
+        broker, self._broker = self._broker, None
+        if broker is not None:
+            broker.kill()
+            self._pid_path.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         self.start()
@@ -133,11 +131,6 @@ class EmbeddedKafka:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-    @property
-    def log_path(self) -> Path:
-        """What Kafka says; the run before is in the file of the same name with `.1`."""
-        return self._data_dir / "kafka.log"
 
     @property
     def _pid_path(self) -> Path:
@@ -163,12 +156,13 @@ class EmbeddedKafka:
         except OSError as error:
             raise BrokerError(f"Kafka's data directory cannot be used: {error}. Choose another.") from error
         try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise BrokerError(
-                    f"Another Kafka (process {self._other()}) uses {self._data_dir}. End it, or use another directory."
-                ) from error
+            deadline = time.monotonic() + LOCK_SECONDS_MAX
+            while not _taken(lock):
+                if time.monotonic() > deadline:
+                    raise BrokerError(
+                        f"Another Kafka (process {self._other()}) uses {self._data_dir}. End it, or use another directory."
+                    )
+                time.sleep(LOOK_SECONDS)
             yield lock
         finally:
             os.close(lock)
@@ -179,6 +173,9 @@ class EmbeddedKafka:
         except OSError:
             return "just starting"
 
+    def _write(self, name: str, properties: str) -> None:
+        (self._data_dir / name).write_text(properties, encoding="ascii")
+
     def _cluster_id(self) -> str | None:
         try:
             lines = (self._data_dir / "log" / "meta.properties").read_text(encoding="utf-8").splitlines()
@@ -188,11 +185,14 @@ class EmbeddedKafka:
             raise BrokerError(f"Kafka's data directory cannot be read: {error}. Choose another.") from error
         return dict(line.split("=", 1) for line in lines if "=" in line).get("cluster.id")
 
+    def _was_killed(self) -> bool:
+        log = self._data_dir / "log"
+        return (log / "__cluster_metadata-0").is_dir() and not (log / ".kafka_cleanshutdown").is_file()
+
     def _format(self, java: Path, classpath: str) -> None:
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster_id, "-c", "server.properties"]
-        heap = min(FORMAT_HEAP_MEGABYTES, self._settings.heap_megabytes)
-        command = [str(java), f"-Xmx{heap}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classpath, *tool]
+        tool = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster_id, "-c", _PROPERTIES]
+        command = [str(java), f"-Xmx{TOOL_HEAP_MEGABYTES}m", "-XX:+UseSerialGC", "-cp", classpath, *tool]
         try:
             run = subprocess.run(  # noqa: S603  # all of it is ours
                 command,
@@ -202,7 +202,7 @@ class EmbeddedKafka:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                timeout=FORMAT_SECONDS_MAX,
+                timeout=TOOL_SECONDS_MAX,
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
@@ -211,10 +211,28 @@ class EmbeddedKafka:
             self.log_path.write_bytes(run.stdout)
             raise self._failure(f"Formatting {self._data_dir} failed (exit code {run.returncode}).")
 
-    def _command(self, java: Path, classpath: str) -> list[str]:
+    def _fence(self, command: list[str], lock: int) -> None:
+        """Run the controller alone until it has fenced the broker that was killed."""
+        controller = self._launch(command, lock)
+        try:
+            deadline = time.monotonic() + TOOL_SECONDS_MAX
+            active = False
+            while controller.exit_code(LOOK_SECONDS) is None and time.monotonic() < deadline:
+                said = self.log_path.read_text(encoding="utf-8", errors="replace")
+                if "Fencing broker" in said:
+                    return
+                if not active and "Performing controller activation" in said:
+                    # It was fenced before: killed while it started. Then there is nothing to be seen.
+                    active, deadline = True, time.monotonic() + FENCE_SECONDS_MAX
+            if not active:
+                raise self._failure("Kafka's controller did not become active.")
+        finally:
+            controller.stop()
+
+    def _command(self, java: Path, classpath: str, heap_megabytes: int, properties: str) -> list[str]:
         return [
             str(java),
-            f"-Xmx{self._settings.heap_megabytes}m",
+            f"-Xmx{heap_megabytes}m",
             "-XX:+UseSerialGC",
             "-Xshare:auto",
             "-XX:+ExitOnOutOfMemoryError",
@@ -224,37 +242,18 @@ class EmbeddedKafka:
             "-cp",
             classpath,
             "kafka.Kafka",
-            "server.properties",
+            properties,
         ]
 
-    def _launch(self, command: list[str], lock: int) -> None:
-        numbers = [str(LOG_BYTES_MAX), str(self._settings.stop_seconds_max), str(lock)]
-        guard = subprocess.Popen(  # noqa: S603  # all of it is ours
-            [sys.executable, "-I", "-S", str(_GUARD), str(self.log_path), *numbers, *command],
-            cwd=self._data_dir,
-            env=java_environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=(lock,),
-            start_new_session=True,
-        )
-        self._guard = guard
-        with cast("IO[bytes]", guard.stdout) as said:
-            first = said.readline().strip()
-            if not first.isdigit():
-                text = (first + b"\n" + said.read()).decode(errors="replace")
-                self.stop()
-                raise BrokerError(f"Kafka's process could not be started: {text.strip()}")
-        self._pid = int(first)
-        self._pid_path.write_bytes(first + b"\n")
+    def _launch(self, command: list[str], lock: int) -> Guarded:
+        seconds = self._settings.stop_seconds_max
+        return Guarded(command, folder=self._data_dir, log=self.log_path, stop_seconds_max=seconds, lock=lock)
 
-    def _await_ready(self) -> None:
-        guard = self._guard
+    def _await_ready(self, broker: Guarded) -> None:
         deadline = time.monotonic() + self._settings.start_seconds_max
-        while guard is not None and not self.ready:
-            with suppress(subprocess.TimeoutExpired):
-                code = guard.wait(LOOK_SECONDS)
+        while not self.ready:
+            code = broker.exit_code(LOOK_SECONDS)
+            if code is not None:
                 raise self._failure(f"Kafka ended while it started (exit code {code}).")
             if time.monotonic() > deadline:
                 raise self._failure(f"Kafka did not answer within {self._settings.start_seconds_max:g} s.")
@@ -264,9 +263,10 @@ class EmbeddedKafka:
         advice = hint(words, self._settings.heap_megabytes)
         return BrokerError(f"{what}{advice} The last lines of {self.log_path}:\n{words}")
 
-    def _forget(self, guard: subprocess.Popen[bytes]) -> None:
-        self._pid = None
-        self._pid_path.unlink(missing_ok=True)
-        if guard.stdin is not None:
-            with suppress(OSError):
-                guard.stdin.close()
+
+def _taken(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

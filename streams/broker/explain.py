@@ -55,4 +55,6 @@ def last_lines(path: Path) -> str:
             text = stream.read().decode(errors="replace")
     except OSError as error:
         return f"(no log: {error})"
-    return "\n".join(deque(text.splitlines(), maxlen=LINES_SHOWN))
+    # A stack's frames say little to a user, and would push out what does.
+    said = (line for line in text.splitlines() if not line.startswith("\tat "))
+    return "\n".join(deque(said, maxlen=LINES_SHOWN))

@@ -43,6 +43,7 @@ class ChangelogPart:
     changes: Mapping[bytes, bytes | None]
     next_offset: int
     end_offset: int
+    restart: bool = False
 
 
 class ClusterLanes:
@@ -135,6 +136,8 @@ class ClusterLanes:
                 # fence nothing of this lane's is open below the end.
                 end = (await consumer.end_offsets([partition]))[partition]
             position = least if start is None or not least <= start <= end else start
+            if start is not None and position != start:
+                yield ChangelogPart({}, position, end, restart=True)
             consumer.seek(partition, position)
             while position < end:
                 part = await self._part(consumer, partition, end)

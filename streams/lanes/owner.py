@@ -17,15 +17,15 @@ announcement survives its owner is set aside unseen.
 
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from processors import lane, position
 from processors.lane import Batch, Commit, LaneSettings
 from processors.position import POSITION_KEY, Position
 from processors.sizing import Sizing
-from processors.step import Verdict
+from processors.step import STACK_CHARACTERS_MAX, Verdict
 from processors.vocabulary.reasons import Reason
 from processors.vocabulary.record import Record
 from streams.lanes.ports import Kafka, LaneStore, Reader, Writer
@@ -33,6 +33,8 @@ from streams.lanes.ports import Kafka, LaneStore, Reader, Writer
 log = logging.getLogger(__name__)
 
 IDLE_WAIT_MS: Final = 500
+OWNERS_MAX: Final = 2
+"""Owners that a record may have had when they died. One may have died of something else."""
 TICK_PAUSE_MS: Final = 60_000
 """How long a lane goes on without ticks after one failed, so that its records still flow."""
 
@@ -82,6 +84,9 @@ class LaneOwner:
         self.position = Position()
         self.sizing = Sizing()
         self.due_ms: int | None = 0
+        self.stepped_ms = 0
+        """When the newest record that has been committed was written to the log."""
+        self.in_flight = False
         self._kafka = kafka
         self._store = store
         self._agents = agents
@@ -102,8 +107,11 @@ class LaneOwner:
         await self._restore()
         self.position = self._restored_position(committed)
         self._reader = await self._kafka.read(number, self.position.applied)
-        if self.position.attempting is not None:
-            self._verdicts[self.position.attempting] = Verdict(Reason.STUCK)
+        self._verdicts = {
+            (topic, offset): Verdict(Reason.STUCK)
+            for topic, (offset, owners) in self.position.attempting.items()
+            if owners >= OWNERS_MAX
+        }
 
     async def _restore(self) -> None:
         number = self.settings.lane
@@ -111,6 +119,8 @@ class LaneOwner:
         if start is None:
             self._store.clear()
         async for batch in self._kafka.changelog(number, start):
+            if batch.restart:
+                self._store.clear()
             self._store.apply(batch.changes, batch.next_offset)
             self._observer.restored(number, batch.next_offset, batch.end_offset)
 
@@ -125,13 +135,23 @@ class LaneOwner:
         fetched = await reader.fetch(self.sizing.records_max, self._wait_ms())
         batch = self._batch_of(fetched, reader.positions())
         count = sum(map(len, batch.records.values()))
-        if count == 0 and not self._is_due():
-            return 0
+        if count == 0:
+            self._calm_down(reader.positions())
+            if not self._is_due():
+                return 0
         if count and not self._announced:
             await self._announce(batch)
         if count and self.position.careful:
             await self._one_by_one(batch)
             return count
+        self.in_flight = True
+        try:
+            await self._turn(batch, count)
+        finally:
+            self.in_flight = False
+        return count
+
+    async def _turn(self, batch: Batch, count: int) -> None:
         began_ms = self._clocks.steady_ms()
         try:
             commit = await self._step(batch)
@@ -139,14 +159,13 @@ class LaneOwner:
             self._observer.failed(self.settings.lane, error)
             log.exception("lane %d: a hop failed on %d records", self.settings.lane, count)
             await self._one_by_one(batch)
-            return count
+            return
         if count == 0 and not commit.outputs and len(commit.changes) == 1:
             # Nothing was due after all; a commit would only say that there is nothing to say.
             self.due_ms = commit.due_ms
-            return 0
+            return
         await self._commit(commit, batch, began_ms)
         self.sizing = self.sizing.after(count, self._clocks.steady_ms() - began_ms)
-        return count
 
     def lag(self) -> Mapping[str, int]:
         """Return for each input how many records wait."""
@@ -160,7 +179,7 @@ class LaneOwner:
             await self._writer.discard()
 
     def _wait_ms(self) -> int:
-        if self.due_ms is None:
+        if self.due_ms is None or not self._ticks():
             return IDLE_WAIT_MS
         return max(0, min(IDLE_WAIT_MS, self.due_ms - self._now_ms()))
 
@@ -168,7 +187,8 @@ class LaneOwner:
         return self.due_ms is not None and self.due_ms <= self._now_ms() and self._ticks()
 
     def _ticks(self) -> bool:
-        return self._now_ms() >= self._no_ticks_until_ms
+        # Not in careful mode, for a tick may be what kills.
+        return not self.position.careful and self._now_ms() >= self._no_ticks_until_ms
 
     def _now_ms(self) -> int:
         return lane.clock(self.position, self._clocks.wall_ms())
@@ -191,18 +211,19 @@ class LaneOwner:
             ticks=self._ticks(),
         )
 
+    def _calm_down(self, positions: Mapping[str, int]) -> None:
+        """Leave careful mode when what was left of it were markers: they are never fetched."""
+        careful = self.position.careful
+        if careful:
+            rest = {topic: n for topic, n in careful.items() if positions.get(topic, 0) < n}
+            self.position = replace(self.position, careful=rest)
+
     async def _announce(self, batch: Batch) -> None:
         """Write down that an owner is about to step this lane's first batch."""
-        careful = {}
-        if self.position.takeovers or self.position.attempting is not None:
-            careful = {**self.position.careful, **batch.next_offsets}
-        announced = replace(
-            self.position, takeovers=self.position.takeovers + 1, careful=careful, attempting=None
-        )
-        if self.position.attempting is not None:
-            # Kept until the record is set aside: its verdict must outlive this owner, too.
-            announced = replace(announced, attempting=self.position.attempting)
-        await self._mark(announced)
+        found, careful = self.position, self.position.careful
+        if found.takeovers:
+            careful = {**careful, **batch.next_offsets}
+        await self._mark(replace(found, takeovers=found.takeovers + 1, careful=careful))
         self._announced = True
 
     async def _mark(self, marked: Position) -> None:
@@ -231,6 +252,11 @@ class LaneOwner:
     async def _commit(self, commit: Commit, batch: Batch, began_ms: float) -> None:
         stepped_ms = self._clocks.steady_ms()
         await self._carry_out(commit, batch.next_offsets)
+        if not batch.ticks:
+            # Without a tick nobody said when the next one is due.
+            self.due_ms = 0
+        for records in batch.records.values():
+            self.stepped_ms = max(self.stepped_ms, records[-1].timestamp)
         committed_ms = self._clocks.steady_ms()
         self._observer.committed(
             self.settings.lane,
@@ -248,7 +274,7 @@ class LaneOwner:
 
     async def _one_by_one(self, batch: Batch) -> None:
         """Step each record in a commit of its own; set aside the one that fails."""
-        if not await self._ticks_alone():
+        if self._ticks() and not await self._ticks_alone():
             self._no_ticks_until_ms = self._now_ms() + TICK_PAUSE_MS
         flat = [
             (topic, record)
@@ -261,8 +287,15 @@ class LaneOwner:
             # The last one takes the offsets of the markers behind it along.
             after = batch.next_offsets[topic] if record.offset == last[topic] else record.offset + 1
             if self.position.careful and at not in self._verdicts:
-                await self._mark(replace(self.position, attempting=at))
+                await self._attempt(topic, record.offset)
             await self._singly(topic, record, after, self._verdicts.get(at))
+
+    async def _attempt(self, topic: str, offset: int) -> None:
+        """Write down that an owner is about to step this very record."""
+        before, owners = self.position.attempting.get(topic, (offset, 0))
+        owners = owners + 1 if before == offset else 1
+        attempting = {**self.position.attempting, topic: (offset, owners)}
+        await self._mark(replace(self.position, attempting=attempting))
 
     async def _singly(
         self, topic: str, record: Record, after: int, verdict: Verdict | None
@@ -276,27 +309,27 @@ class LaneOwner:
             commit = await self._step(alone)
         except Exception as error:  # boundary: this is the culprit; it is set aside with its stack
             reason = Reason.TIMED_OUT if isinstance(error, TimeoutError) else Reason.BUG
-            condemned = Verdict(reason, "".join(traceback.format_exception(error)))
+            stack = "".join(traceback.format_exception(error))
+            condemned = Verdict(reason, stack[-STACK_CHARACTERS_MAX:])
             alone = replace(alone, verdicts={at: condemned})
             commit = await self._step(alone)
-        commit = self._still_careful(commit)
+        commit = self._calmer(commit, topic)
         await self._commit(commit, alone, began_ms)
         self._verdicts.pop(at, None)
 
-    def _still_careful(self, commit: Commit) -> Commit:
+    def _calmer(self, commit: Commit, topic: str) -> Commit:
         """Leave careful mode once all records that were there at the take-over are behind."""
         after = commit.position
-        if not after.careful and after.attempting is None:
+        if not after.careful and not after.attempting:
             return commit
         rest = {t: n for t, n in after.careful.items() if after.applied.get(t, 0) < n}
-        calm = replace(after, attempting=None, careful=rest)
+        attempting = {t: at for t, at in after.attempting.items() if t != topic}
+        calm = replace(after, attempting=attempting, careful=rest)
         packed = position.pack(calm, self.settings.write_format)
         return replace(commit, position=calm, changes={**commit.changes, POSITION_KEY: packed})
 
     async def _ticks_alone(self) -> bool:
         """Tell whether a tick without records succeeds; its commit is not needed to know."""
-        if not self._ticks():
-            return True
         try:
             await self._step(Batch())
         except Exception:  # boundary: timers of a hop may fail, too; records must flow all the same
@@ -305,7 +338,10 @@ class LaneOwner:
         return True
 
 
-def _there(thing):  # type: ignore[no-untyped-def]
+_Thing = TypeVar("_Thing")
+
+
+def _there(thing: _Thing | None) -> _Thing:
     if thing is None:
         message = "take_over() comes first"
         raise RuntimeError(message)

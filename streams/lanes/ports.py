@@ -53,9 +53,21 @@ class Reader(Protocol):
 class ChangelogBatch(Protocol):
     """Some records of the changelog, and the offset after them."""
 
-    changes: Mapping[bytes, bytes | None]
-    next_offset: int
-    end_offset: int
+    @property
+    def changes(self) -> Mapping[bytes, bytes | None]:
+        """The newest value of each key."""
+
+    @property
+    def next_offset(self) -> int:
+        """The offset to go on from."""
+
+    @property
+    def end_offset(self) -> int:
+        """Where the changelog ends now."""
+
+    @property
+    def restart(self) -> bool:
+        """Whether the start that was asked for is not in the log: forget what was there before this."""
 
 
 class Kafka(Protocol):

@@ -3,27 +3,33 @@
 import asyncio
 import logging
 import time
+from itertools import chain
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient
 from mode import Service
+from typing_extensions import override
 
+from processors import position
 from processors.lane import LaneSettings
+from processors.position import POSITION_KEY
 from processors.step import Hop
 from processors.telemetry import catalogue
 from streams.admin import ensure_topics
 from streams.agents.host import AgentHost
+from streams.lanes import checkpoint
 from streams.lanes.kafka import ClusterLanes
 from streams.lanes.membership import Membership
 from streams.lanes.owner import Clocks, LaneOwner
 from streams.lanes.runner import LaneRunner, LaneSet
-from streams.lanes.store import SlotStore, open_slot
+from streams.lanes.store import RocksLaneStore, SlotStore, open_slot
 from streams.lanes.watchdog import Watchdog
 from streams.lanes.writer import quicken_transactions, stop_within
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.telemetry import LaneObserver
+from streams.topics import INPUTS, JOURNAL_RETENTION_MS
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +59,8 @@ class LaneService(Service):
         self._observer = LaneObserver(self.metrics)
         self._watchdog = Watchdog(settings.stuck_seconds_max)
         self._store: SlotStore | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._running: list[asyncio.Task[None]] = []
+        self._failing: asyncio.Task[None] | None = None
         inputs = tuple(topic for hop in hops for topic in hop.inputs)
         self._kafka = ClusterLanes(
             settings.cluster(bootstrap),
@@ -62,6 +69,7 @@ class LaneService(Service):
             inputs=inputs,
         )
 
+    @override
     async def on_start(self) -> None:
         """Check the cluster, open the local state, join the group."""
         settings = self.settings
@@ -82,27 +90,27 @@ class LaneService(Service):
         self._begin("assignments", self._follow(membership))
         self._begin("watchdog", self._watchdog.run())
         self._begin("gauges", self._gauges())
+        if settings.checkpoint_seconds:
+            self._begin("checkpoints", self._checkpoints())
 
     def _begin(self, name: str, work: Any) -> None:
         task = asyncio.create_task(work, name=name)
         task.add_done_callback(self._ended)
-        self._tasks.append(task)
+        self._running.append(task)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         """Crash with the task: a worker without one of them would look alive and do nothing."""
         if not task.cancelled() and (error := task.exception()) is not None:
             log.critical("%s failed; this worker ends", task.get_name(), exc_info=error)
-            self._crash(error)
+            self._failing = asyncio.get_running_loop().create_task(self.crash(error))
 
-    def _crash(self, error: BaseException) -> None:
-        asyncio.get_running_loop().create_task(self.crash(error))
-
+    @override
     async def on_stop(self) -> None:
         """Stop fetching, finish the batches in flight, commit, close the producers; then leave the group."""
-        by_name = {task.get_name(): task for task in self._tasks}
+        by_name = {task.get_name(): task for task in self._running}
         await _cancel(by_name.get("assignments"))
         await self.lanes.stop()
-        for task in self._tasks:
+        for task in self._running:
             await _cancel(task)
         if self._store is not None:
             await asyncio.to_thread(self._store.close)
@@ -147,6 +155,28 @@ class LaneService(Service):
         """Whether there was an assignment and each of its lanes has been taken over."""
         return self.assigned and all(r.owner is not None for r in self.lanes.runners.values())
 
+    async def _checkpoints(self) -> None:
+        """Write down each lane's whole state now and then, so that its journal can be folded from there."""
+        seconds = self.settings.checkpoint_seconds
+        while seconds:
+            await asyncio.sleep(seconds)
+            for number, runner in list(self.lanes.runners.items()):
+                if runner.owner is not None and self._store is not None:
+                    lane = self._store.lane(number, CLOCKS.wall_ms)
+                    await asyncio.to_thread(self._checkpoint, number, lane)
+
+    def _checkpoint(self, number: int, lane: RocksLaneStore) -> None:
+        directory = checkpoint.folder(self.settings.data_dir, number)
+        pairs = lane.pairs()
+        first = next(pairs, None)
+        if first is None or first[0] != POSITION_KEY:
+            return
+        path = directory / checkpoint.name(position.unpack(first[1]).sequence)
+        if not path.exists():
+            checkpoint.write(path, chain((first,), pairs))
+            age_seconds_max = JOURNAL_RETENTION_MS / 1_000
+            checkpoint.prune(directory, now_seconds=time.time(), age_seconds_max=age_seconds_max)
+
     async def _gauges(self) -> None:
         """Keep the gauges fresh. They are read-only: nothing here changes what is done."""
         gauge = self.metrics.gauge
@@ -155,11 +185,28 @@ class LaneService(Service):
             gauge(catalogue.LOOP_LAG).of().set(self._watchdog.loop_lag_seconds)
             if self._store is not None:
                 gauge(catalogue.STATE_BYTES).of().set(self._store.bytes_on_disk())
-            for number, runner in list(self.lanes.runners.items()):
-                if runner.owner is not None:
-                    for topic, lag in runner.owner.lag().items():
-                        gauge(catalogue.LAG_RECORDS).of(topic, str(number)).set(lag)
+            self._lag_gauges()
             await asyncio.sleep(GAUGES_SECONDS)
+
+    def _lag_gauges(self) -> None:
+        """Lag per lane; age and batches in flight over all of them. An idle lane has none."""
+        gauge, now_ms = self.metrics.gauge, CLOCKS.wall_ms()
+        ages: dict[str, float] = dict.fromkeys(INPUTS, 0.0)
+        in_flight = 0
+        for number, runner in list(self.lanes.runners.items()):
+            owner = runner.owner
+            if owner is None:
+                continue
+            in_flight += owner.in_flight
+            for topic, lag in owner.lag().items():
+                gauge(catalogue.LAG_RECORDS).of(topic, str(number)).set(lag)
+                if lag and owner.stepped_ms:
+                    ages[topic] = max(ages[topic], (now_ms - owner.stepped_ms) / 1_000)
+        for topic, age_seconds in ages.items():
+            gauge(catalogue.LAG_SECONDS).of(topic).set(age_seconds)
+        for hop in self._hops:
+            gauge(catalogue.INFLIGHT).of(hop.name).set(in_flight)
+            gauge(catalogue.WATERMARK_AGE).of(hop.name).set(max(ages.values()))
 
 
 async def _cancel(task: "asyncio.Task[None] | None") -> None:

@@ -23,7 +23,14 @@ from rocksdict import (
     WriteOptions,
 )
 
-from processors.state import INDEX_KIND, SEGMENT_KIND, Segment, segment_hop
+from processors.state import (
+    INDEX_KIND,
+    META_KIND,
+    SEGMENT_KIND,
+    VALUE_KIND,
+    Segment,
+    segment_hop,
+)
 from streams.topics import DELETE_RETENTION_MS
 
 log = logging.getLogger(__name__)
@@ -36,6 +43,7 @@ _OFFSET_KIND: Final = b"\x00"
 LAYOUT: Final = b"1"
 BLOCK_CACHE_BYTES: Final = 64 * 1_048_576
 WRITE_BUFFER_BYTES: Final = 16 * 1_048_576
+CLOCK_AHEAD_MS_MAX: Final = 3_600_000
 SNAPSHOT_AGE_MS_MAX: Final = DELETE_RETENTION_MS // 2
 
 
@@ -49,7 +57,7 @@ class SlotStore:
     def __init__(self, path: Path, *, cluster: str) -> None:
         self._path = path
         self._write = WriteOptions()
-        self._write.disable_wal = True
+        self._write.disable_wal = True  # type: ignore[method-assign,assignment]  # a property; its stub is wrong
         self._db = _open(path, cluster)
 
     def lane(self, number: int, wall_ms: Callable[[], int]) -> "RocksLaneStore":
@@ -135,14 +143,18 @@ class RocksLaneStore:
         lane = self._lane
         if len(keys) == 1:
             return [self._db.get(lane + keys[0])]
-        return self._db.get([lane + key for key in keys]) if keys else []
+        return self._get_many([lane + key for key in keys]) if keys else []
+
+    def _get_many(self, keys: list[Any]) -> list[bytes | None]:
+        found: list[bytes | None] = self._db.get(keys)  # type: ignore[assignment]  # a list gives a list
+        return found
 
     def seen_many(self, hop: str, members: Sequence[bytes]) -> list[int | None]:
         """See `processors.state.Store`."""
         if not members:
             return []
         prefix = self._index(hop)
-        found = self._db.get([prefix + member for member in members])
+        found = self._get_many([prefix + member for member in members])
         return [None if value is None else _SEEN.unpack(value)[0] for value in found]
 
     def scan(self, prefix: bytes, limit: int) -> list[tuple[bytes, bytes]]:
@@ -171,7 +183,8 @@ class RocksLaneStore:
             return None
         offset, written_ms = _MARK.unpack(packed)
         age_ms = self._wall_ms() - written_ms
-        return offset if age_ms <= SNAPSHOT_AGE_MS_MAX else None
+        # Written "in the future": a clock was wrong, so the age is unknown.
+        return offset if -CLOCK_AHEAD_MS_MAX <= age_ms <= SNAPSHOT_AGE_MS_MAX else None
 
     def apply(self, changes: Mapping[bytes, bytes | None], changelog_offset: int) -> None:
         """See `streams.lanes.ports.LaneStore`."""
@@ -207,9 +220,23 @@ class RocksLaneStore:
             members = [prefix + member for member in segment]
             mine = _SEEN.pack(segment.seen_ms)
             # A member that was seen again later belongs to that later segment.
-            for member, seen in zip(members, self._db.get(members), strict=True):
-                if seen == mine:
+            for member, found in zip(members, self._get_many(members), strict=True):
+                if found == mine:
                     batch.delete(member)
+
+    def pairs(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield all that the changelog would have, as it stands now, whatever is written meanwhile.
+
+        The lane's position comes first.
+        """
+        frozen = self._db.snapshot()
+        for kind in (META_KIND, VALUE_KIND, SEGMENT_KIND):
+            prefix = self._lane + kind
+            cursor = frozen.iter()
+            cursor.seek(prefix)
+            while cursor.valid() and (key := cursor.key()).startswith(prefix):
+                yield key[len(self._lane) :], cursor.value()
+                cursor.next()
 
     def clear(self) -> None:
         """See `streams.lanes.ports.LaneStore`."""

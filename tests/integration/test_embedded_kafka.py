@@ -121,20 +121,20 @@ def test_a_port_that_was_taken_meanwhile_is_replaced(broker: EmbeddedKafka) -> N
 def test_a_chosen_port_that_is_taken_is_refused(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(BrokerError, match=f"Port {port} .* is taken"):
+        with pytest.raises(BrokerError, match=rf"Port {port} .* is taken"):
             EmbeddedKafka(BrokerSettings(tmp_path, port=port)).start()
 
 
 def test_a_second_one_over_the_same_data_is_refused(broker: EmbeddedKafka, settings: BrokerSettings) -> None:
     broker.start()
-    with pytest.raises(BrokerError, match=f"process {broker.pid}"):
+    with pytest.raises(BrokerError, match=rf"process {broker.pid}"):
         EmbeddedKafka(settings).start()
     assert broker.ready
 
 
 def test_a_heap_that_is_too_small_is_explained(tmp_path: Path) -> None:
     broker = EmbeddedKafka(BrokerSettings(tmp_path, heap_megabytes=1))
-    with pytest.raises(BrokerError, match="heap is too small. Raise it") as caught:
+    with pytest.raises(BrokerError, match=r"heap is too small\. Raise it") as caught:
         broker.start()
     assert "kafka.log" in str(caught.value)
     assert broker.pid is None
@@ -180,7 +180,7 @@ def test_a_broken_jar_is_refused_before_it_runs(tmp_path: Path) -> None:
     with broken.open("r+b") as stream:
         stream.write(b"not the jar")
     broker = EmbeddedKafka(BrokerSettings(tmp_path / "data"), cache_dir=cache)
-    with pytest.raises(BrokerError, match=f"kafka-clients-{KAFKA_VERSION}.jar .* has SHA-256"):
+    with pytest.raises(BrokerError, match=rf"kafka-clients-.*\.jar in .* has SHA-256"):
         broker.start()
     assert broker.pid is None
 

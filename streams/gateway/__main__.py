@@ -1,0 +1,39 @@
+"""`python -m streams.gateway`: one gateway process, configured by the environment."""
+
+import logging
+import sys
+from typing import Final
+
+import uvloop
+
+from streams import cluster
+from streams.gateway.server import NotLoopbackError
+from streams.gateway.service import PortTakenError, run
+from streams.settings import SettingsError, load
+
+EXIT_FAILED: Final = 1
+EXIT_SETTINGS: Final = 2
+
+
+def main() -> int:
+    """Run it; return the exit code."""
+    try:
+        settings = load().settings
+        logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        log = logging.getLogger("streams.gateway")
+        bootstrap = cluster.bootstrap(settings)
+        uvloop.run(run(settings, bootstrap, announce=lambda url: log.info("the gateway listens on %s", url)))
+    except (SettingsError, NotLoopbackError) as error:
+        return _complain(error, EXIT_SETTINGS)
+    except (cluster.NoClusterError, PortTakenError) as error:
+        return _complain(error, EXIT_FAILED)
+    return 0
+
+
+def _complain(error: Exception, code: int) -> int:
+    sys.stderr.write(f"error: {error}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

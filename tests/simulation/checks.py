@@ -1,0 +1,186 @@
+"""All checks of a run that has come to rest."""
+
+from collections import Counter
+from dataclasses import replace
+
+from processors.ingest.tenant import Account, account_key
+from processors.lane import LaneSettings
+from processors.position import POSITION_KEY, Position, unpack
+from processors.vocabulary import headers as names
+from processors.vocabulary import topics
+from processors.vocabulary.reasons import Reason
+from tests.simulation.hops import COUNT, SEQ, chained, count_key, header_of, is_moved
+from tests.simulation.log import ECHO
+from tests.simulation.model import INPUTS, Model, check_ledger, gather, reason_of
+from tests.simulation.replay import Folded, Written, by_transaction, compare_state, fold_lane
+from tests.simulation.store import Database, lane_store
+from tests.simulation.violation import ensure
+from tests.simulation.world import WINDOW_MS, World
+
+REFUSALS = (Reason.RATE_LIMITED, Reason.TENANT_SUSPENDED)
+STRIKES = ("crash", "killed_by_record", "outcome_unknown", "zombie_refused", "pause")
+
+
+def check(world: World) -> None:
+    """Raise on the first rule that does not hold."""
+    _check_log(world)
+    written = by_transaction(world.cluster)
+    folded: dict[int, Folded] = {}
+    for number in range(world.profile.lanes):
+        settings = LaneSettings(number, world.profile.lanes, world.hops)
+        _check_positions(world, number)
+        _check_marks(world, number, written)
+        folded[number] = fold_lane(world.cluster, settings, written)
+        _check_copies(world, number, folded[number])
+    _check_from_the_middle(world, written, folded)
+    model = _model(world, folded)
+    model.check()
+    world.network.counts["innocent_stuck"] = model.innocents
+    for number, fold in folded.items():
+        check_ledger(fold.position, world.cluster, number, _made(world, number))
+    _check_accounts(world, model, folded)
+
+
+def _check_log(world: World) -> None:
+    """Nothing hangs, and no lane has written where it must not."""
+    for (topic, number), partition in world.cluster.partitions.items():
+        where = f"{topic}/{number}"
+        ensure(partition.stable == partition.next_offset, "hanging", f"{where} is stable up to {partition.stable} only")
+        for record in partition.committed():
+            if record.producer == "outside":
+                ensure(topic in INPUTS, "cross-lane", f"{where} has a record from outside")
+            elif record.producer != f"lane-{number}":
+                moved = topic in INPUTS and is_moved(record)
+                ensure(moved, "cross-lane", f"{where} has a record of {record.producer}")
+
+
+def _check_positions(world: World, number: int) -> None:
+    """What a lane says it has applied never goes back; nor does its time."""
+    last = Position()
+    for record in world.cluster.partitions[topics.STATE, number].committed():
+        if record.key != POSITION_KEY:
+            continue
+        now = unpack(record.value or b"")
+        for topic, offset in last.applied.items():
+            ensure(now.applied.get(topic, 0) >= offset, "monotonic", f"lane {number}: {topic} goes back from {offset}")
+        ensure(now.now_ms >= last.now_ms, "time", f"lane {number}: time goes back from {last.now_ms}")
+        ensure(now.sequence >= last.sequence, "monotonic", f"lane {number}: sequence goes back")
+        last = now
+    for topic in world.inputs:
+        group = world.cluster.offsets.get((topic, number))
+        if group is not None and not world.network.counts.get("offsets_expired"):
+            same = group == last.applied.get(topic, 0)
+            ensure(same, "offsets", f"lane {number}: the group has {group} of {topic}, the state {dict(last.applied)}")
+
+
+def _check_marks(world: World, number: int, written: dict[object, Written]) -> None:
+    """A transaction without a journal entry has written a position and nothing else."""
+    del world
+    for transaction, places in written.items():
+        if getattr(transaction, "producer", "") != f"lane-{number}":
+            continue
+        journaled = len(places.get((topics.JOURNAL, number), ()))
+        ensure(journaled <= 1, "journal", f"lane {number}: a transaction has {journaled} entries")
+        if not journaled:
+            keys = [record.key for record in places.get((topics.STATE, number), ())]
+            alone = len(places) == 1 and keys == [POSITION_KEY]
+            ensure(alone, "journal", f"lane {number}: a transaction without an entry has written {sorted(places)}")
+    changelog = {r.transaction for r in _state_records(written, number)}
+    ensure(None not in changelog, "journal", f"lane {number}: the changelog was written outside of a transaction")
+
+
+def _state_records(written: dict[object, Written], number: int) -> list[object]:
+    return [record for places in written.values() for record in places.get((topics.STATE, number), ())]
+
+
+def _check_copies(world: World, number: int, fold: Folded) -> None:
+    """The changelog, and the local copy of the lane's owner, hold what the journal gives."""
+    for compacted in (False, True):
+        changelog = Database()
+        store = lane_store(changelog, number, lambda: 0)
+        partition = world.cluster.partitions[topics.STATE, number]
+        for record in partition.records if compacted else partition.archive:
+            if record.committed:
+                store.apply({record.key or b"": record.value}, 0)
+        compare_state(fold.database, changelog, number, "changelog", f"the changelog (compacted: {compacted})")
+    owner = world.assigned[number]
+    if owner is not None:
+        compare_state(fold.database, owner.database, number, "local store", f"the store of {owner.name}")
+
+
+def _check_from_the_middle(world: World, written: dict[object, Written], folded: dict[int, Folded]) -> None:
+    """Folding from a checkpoint comes to the same end as folding from nothing."""
+    number = max(folded, key=lambda lane: folded[lane].commits)
+    start = folded[number].commits // 2
+    if start:
+        settings = LaneSettings(number, world.profile.lanes, world.hops)
+        again = fold_lane(world.cluster, settings, written, start)
+        compare_state(folded[number].database, again.database, number, "checkpoint", "a fold from the middle")
+
+
+def _model(world: World, folded: dict[int, Folded]) -> Model:
+    stepped_at = {
+        (topic, number, offset): at
+        for number, fold in folded.items()
+        for (topic, offset), at in fold.stepped_at.items()
+    }
+    counts = world.network.counts
+    fates = gather(world.cluster)
+    tenants = {}
+    for at, tenant in enumerate(world.driver.plan.tenants):
+        # Where the command that sets a tenant up was set aside, the defaults are in force.
+        unset = replace(tenant, window_ms=WINDOW_MS, rate=0.0) if at in fates.dead_at_door else tenant
+        tenants[tenant.name] = unset
+    return Model(
+        tenants,
+        world.driver.sent,
+        fates,
+        stepped_at,
+        strikes=sum(counts.get(kind, 0) for kind in STRIKES),
+    )
+
+
+def _made(world: World, number: int) -> Counter[str]:
+    """Count what a lane has written, by kind."""
+    made: Counter[str] = Counter()
+    for (topic, _), partition in world.cluster.partitions.items():
+        for record in partition.committed():
+            if record.producer != f"lane-{number}":
+                continue
+            if topic in INPUTS:
+                made["moved"] += 1
+            elif topic == ECHO:
+                made["echo"] += 1
+            elif topic == topics.DEAD_LETTERS:
+                made["dead " + (header_of(record, names.DEAD_HOP) or b"").decode()] += 1
+    return made
+
+
+def _check_accounts(world: World, model: Model, folded: dict[int, Folded]) -> None:
+    """The counters in state are what the topics hold."""
+    for tenant in world.driver.plan.tenants:
+        store = lane_store(folded[tenant.lane].database, tenant.lane, lambda: 0)
+        packed, chain = store.get_many((account_key(tenant.name), count_key(tenant.name)))
+        ensure(packed is not None, "counters", f"{tenant.name} has no account")
+        account = Account.load(packed, world.hops[0].ingest.settings.policy)
+        mine = [sent for sent in world.driver.sent if sent.tenant == tenant.name]
+        signals = [r for sent in mine for r in model.fates.signals.get(sent.seq, ())]
+        dead = [r for sent in mine for r in model.fates.dead_at_door.get(sent.seq, ())]
+        # A command that cannot be carried out counts, too; what was condemned unseen has no tenant.
+        refused = sum(
+            reason_of(r) in REFUSALS
+            or (header_of(r, names.DEAD_TOPIC) == b"commands" and header_of(r, names.DEAD_TENANT) != b"")
+            for r in dead
+        )
+        silent = len(model.missing.get(tenant.name, ()))
+        got = (account.handled, account.duplicates + account.commands, account.dead, account.queued, account.queue_bytes)
+        wanted = (len(signals), silent, refused, 0, 0)
+        ensure(got == wanted, "counters", f"{tenant.name} has {got}, and the topics say {wanted}")
+        signals.sort(key=lambda record: record.offset)
+        count, expected = 0, b""
+        for record in signals:
+            seq = header_of(record, SEQ) or b""
+            if model.fates.echoes.get(int(seq)):
+                count, expected = count + 1, chained(expected.ljust(16, b"\0"), seq)
+        same = COUNT.unpack(chain or COUNT.pack(0, b"")) == (count, expected.ljust(16, b"\0"))
+        ensure(same, "second hop", f"{tenant.name}: the second hop's state is not what its signals give")

@@ -1,0 +1,162 @@
+"""Worker processes: slots with a disk, clocks that are wrong, lanes they believe to own, and what they run.
+
+`run_lane` is what `streams.lanes.runner.LaneRunner` does, on the simulation's scheduler.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from processors.lane import Commit, LaneSettings
+from processors.step import Hop
+from streams.lanes.owner import Clocks, LaneOwner
+from streams.lanes.ports import LaneLostError, OutcomeUnknownError
+from tests.simulation.hops import HangError
+from tests.simulation.ports import Network, SimulatedKafka
+from tests.simulation.scheduler import Home, Scheduler, Task, sleep, switch
+from tests.simulation.store import Database, lane_store
+
+RETAKE_MS: Final = 13_000
+"""After this long without a new assignment, a lane that was lost is taken again: nobody else has it."""
+POLL_MS: Final = 250
+BACKOFF_MS: Final = (100, 300, 1_000, 2_000)
+STEP_TIMEOUT_MS: Final = 5_000
+
+
+@dataclass(slots=True, eq=False)
+class Process(Home):
+    """One life of a worker."""
+
+    slot: int = 0
+    database: Database = field(default_factory=Database)
+    write_format: int = 2
+    skew_ms: int = 0
+    wanted: set[int] = field(default_factory=set)
+    """Lanes that this process believes to own."""
+    confirmed: set[int] = field(default_factory=set)
+    loops: dict[int, Task] = field(default_factory=dict)
+    owners: dict[int, LaneOwner] = field(default_factory=dict)
+    alive: bool = True
+    leaving: bool = False
+
+
+class Agents:
+    """See `streams.lanes.owner.Agents`: the work is done at once, between two switches."""
+
+    async def call(self, hop: str, work: Callable[[], object]) -> None:
+        """Do the work; a hop that hangs is a time-out."""
+        del hop
+        await switch()
+        try:
+            work()
+        except HangError as error:
+            await sleep(STEP_TIMEOUT_MS)
+            raise TimeoutError from error
+        await switch()
+
+
+class Observer:
+    """Counts what commits were made of."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    def restored(self, lane: int, done: int, end: int) -> None:
+        """See `streams.lanes.owner.Observer`."""
+
+    def committed(self, lane: int, commit: Commit, *, stepped_ms: float, committed_ms: float) -> None:
+        """Count a commit."""
+        del lane, stepped_ms, committed_ms
+        self._network.count("commits")
+        for (_, _, outcome), by in commit.tally.items():
+            if by > 0:
+                self._network.count(str(outcome))
+        if commit.position.backlog:
+            self._network.count("not_looped")
+
+    def failed(self, lane: int, hop_error: BaseException) -> None:
+        """Count a hop's failure."""
+        del lane, hop_error
+        self._network.count("hop_failed")
+
+
+@dataclass(slots=True)
+class Workers:
+    """Starts lane owners in processes, and keeps them going as the runner does."""
+
+    scheduler: Scheduler
+    network: Network
+    kafka: SimulatedKafka
+    hops: tuple[Hop, ...]
+    lanes: int
+    chance: random.Random
+
+    def believe(self, process: Process, lane: int) -> None:
+        """Tell a process that a lane is its own."""
+        process.wanted.add(lane)
+        process.confirmed.add(lane)
+        if lane not in process.loops and process.alive:
+            name = f"{process.name}/lane-{lane}"
+            process.loops[lane] = self.scheduler.spawn(name, self._run_lane(process, lane), process)
+
+    async def _run_lane(self, process: Process, lane: int) -> None:
+        failures = 0
+        while lane in process.wanted:
+            owner = self._owner(process, lane)
+            try:
+                await owner.take_over()
+                process.owners[lane] = owner
+                self._took(process, lane, owner)
+                failures = 0
+                while lane in process.wanted:
+                    await owner.turn()
+                await self._let_go(process, lane, owner)
+            except LaneLostError:
+                self.network.count("zombie_refused")
+                self.scheduler.note(f"{process.name} has lost lane {lane}")
+                process.confirmed.discard(lane)
+                await self._let_go(process, lane, owner)
+                await self._lost(process, lane)
+            except OutcomeUnknownError as error:
+                self.network.count("outcome_unknown")
+                self.scheduler.note(f"{process.name} lane {lane}: {error}")
+                await self._let_go(process, lane, owner)
+                await sleep(BACKOFF_MS[min(failures, len(BACKOFF_MS) - 1)])
+                failures += 1
+        del process.loops[lane]
+
+    def _took(self, process: Process, lane: int, owner: LaneOwner) -> None:
+        self.network.count("takeovers")
+        at = owner.position
+        self.scheduler.note(
+            f"{process.name} has taken lane {lane} at {at.sequence} {dict(at.applied)} "
+            f"owners {at.takeovers} attempting {dict(at.attempting)} careful {dict(at.careful)}"
+        )
+
+    async def _let_go(self, process: Process, lane: int, owner: LaneOwner) -> None:
+        process.owners.pop(lane, None)
+        await owner.close()
+
+    async def _lost(self, process: Process, lane: int) -> None:
+        """Wait for a new assignment; without one our session would have ended long since."""
+        deadline_ms = self.scheduler.now_ms + RETAKE_MS
+        while lane in process.wanted and lane not in process.confirmed:
+            if self.scheduler.now_ms >= deadline_ms:
+                self.network.count("retaken")
+                return
+            await sleep(POLL_MS)
+
+    def _owner(self, process: Process, lane: int) -> LaneOwner:
+        scheduler = self.scheduler
+        store = lane_store(process.database, lane, lambda: scheduler.now_ms + process.skew_ms)
+        if store.changelog_offset():
+            self.network.count("snapshot_used")
+        return LaneOwner(
+            LaneSettings(lane, self.lanes, self.hops, process.write_format),
+            kafka=self.kafka,
+            store=store,
+            agents=Agents(),
+            clocks=Clocks(lambda: scheduler.now_ms + process.skew_ms, lambda: float(scheduler.now_ms)),
+            observer=Observer(self.network),
+        )

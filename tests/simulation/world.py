@@ -1,0 +1,394 @@
+"""One seed's world: a cluster, workers that come and go, a driver, faults, and then calm until all is done."""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Final
+from unittest.mock import patch
+
+from processors import position
+from processors.ingest import IngestHop, IngestSettings, Policy, queue
+from processors.position import POSITION_KEY
+from processors.vocabulary import topics
+from streams.topics import DELETE_RETENTION_MS
+from tests.simulation import faults
+from tests.simulation.driver import Driver, plan
+from tests.simulation.faults import Profile
+from tests.simulation.hops import Door, Echo
+from tests.simulation.log import Cluster
+from tests.simulation.ports import Network, SimulatedKafka
+from tests.simulation.scheduler import Home, Scheduler, sleep
+from tests.simulation.store import Database, simulated_batches
+from tests.simulation.violation import ViolationError
+from tests.simulation.workers import Process, Workers
+
+BEGIN_MS: Final = 1_700_000_000_000
+WINDOW_MS: Final = 60_000
+"""The dedupe window of tenants for which none is set."""
+SESSION_MS: Final = 10_000
+STEPS_MAX: Final = 60_000
+"""Of the time with faults; a driver that cannot finish by then has found a lane that stands still."""
+DRAIN_STEPS_MAX: Final = 40_000
+LOOK_EVERY: Final = 32
+SKEW_MS_MAX: Final = 6 * 3_600_000
+HOUR_MS: Final = 3_600_000
+LEAPS_MS: Final = (1_000, 20_000, 70_000, HOUR_MS, 30 * HOUR_MS, 100 * HOUR_MS)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one seed showed."""
+
+    seed: int
+    digest: int
+    steps: int
+    counts: dict[str, int]
+    rule: str = ""
+    message: str = ""
+
+
+class World:
+    """Everything of one seed."""
+
+    def __init__(self, seed: int, trace: Callable[[str], None] | None = None) -> None:
+        self.seed = seed
+        self.chance = random.Random(f"faults {seed}")
+        self.profile: Profile = faults.draw(self.chance)
+        self.scheduler = Scheduler(random.Random(f"steps {seed}"), self.died, BEGIN_MS, trace=trace)
+        self.cluster = Cluster(self.profile.lanes, lambda: self.scheduler.now_ms)
+        self.network = Network(random.Random(f"network {seed}"), **self.profile.network)
+        self.hops = (Door(IngestHop(IngestSettings(Policy(dedupe_window_ms=WINDOW_MS)))), Echo())
+        inputs = tuple(topic for hop in self.hops for topic in hop.inputs)
+        kafka = SimulatedKafka(self.cluster, self.network, self.scheduler, inputs)
+        self.inputs = inputs
+        self.workers = Workers(
+            self.scheduler, self.network, kafka, self.hops, self.profile.lanes, self.chance
+        )
+        self.outside = Home("outside")
+        self.driver = Driver(
+            plan(random.Random(f"plan {seed}"), self.profile.lanes),
+            random.Random(f"driver {seed}"),
+            self.cluster,
+            lambda: self.scheduler.now_ms,
+            self.applied,
+        )
+        self.disks = {slot: Database() for slot in range(self.profile.workers)}
+        self.processes: dict[int, Process] = {}
+        self.paused: list[Process] = []
+        self.assigned: dict[int, Process | None] = dict.fromkeys(range(self.profile.lanes))
+        self._lives = 0
+        self._calm = False
+        if len(set(self.profile.formats)) > 1:
+            self.network.count("mixed_formats")
+
+    def applied(self, topic: str, lane: int) -> int:
+        """Return up to where a lane's input has been stepped, as its changelog says."""
+        for record in reversed(self.cluster.partitions[topics.STATE, lane].committed()):
+            if record.key == POSITION_KEY:
+                return position.unpack(record.value or b"").applied.get(topic, 0)
+        return 0
+
+    # ------------------------------------------------------------ processes
+
+    def start(self, slot: int) -> None:
+        """Start a process in a slot; where a zombie holds the store, with an empty one."""
+        disk = self.disks[slot]
+        if any(zombie.database is disk for zombie in self.paused):
+            self.network.count("locked_store")
+            disk = Database()
+        self._lives += 1
+        formats = self.profile.formats
+        process = Process(f"worker-{slot}.{self._lives}", slot=slot, database=disk)
+        process.write_format = formats[self._lives % len(formats)]
+        self.processes[slot] = process
+        self.scheduler.note(f"{process.name} starts, format {process.write_format}")
+        self.assign()
+
+    def live(self) -> list[Process]:
+        """Return the processes that the group counts on."""
+        return [p for p in self.processes.values() if p.alive and not p.paused and not p.leaving]
+
+    def assign(self, lane: int | None = None) -> None:
+        """Give lanes without a live owner to somebody; or this lane to somebody else."""
+        live = self.live()
+        if not live:
+            return
+        for number, before in self.assigned.items():
+            if number != lane and before in live:
+                continue
+            # A worker that has just come takes lanes over from others now and then.
+            after = self.chance.choice(live)
+            self.assigned[number] = after
+            self.scheduler.note(f"lane {number} is {after.name}'s")
+            self.workers.believe(after, number)
+            if before is not None and before is not after and before.alive:
+                self.scheduler.spawn(f"tell {before.name}", self._tell(before, number), before)
+
+    async def _tell(self, process: Process, lane: int) -> None:
+        """Let a process know, some time later, that a lane is another's."""
+        await sleep(self.chance.randrange(5_000))
+        if self.assigned[lane] is not process:
+            process.wanted.discard(lane)
+
+    def died(self, home: Home) -> None:
+        """A record has killed its process."""
+        self.network.count("killed_by_record")
+        if isinstance(home, Process):
+            self.crash(home)
+
+    def crash(self, process: Process) -> None:
+        """End a process between two steps; its disk forgets what was not written."""
+        transactions = self.cluster.current
+        if any(
+            lane in process.owners and f"lane-{lane}" in transactions and transactions[f"lane-{lane}"].commits is None
+            for lane in process.wanted
+        ):
+            self.network.count("crash_in_transaction")
+        process.alive = False
+        self.scheduler.note(f"{process.name} dies")
+        self.scheduler.end_home(process)
+        if self.chance.random() < self.profile.lost_store:
+            self.network.count("lost_store")
+            process.database.lose()
+        elif process.database.crash(self.chance):
+            self.network.count("torn_store")
+        if process in self.paused:
+            self.paused.remove(process)
+        if self.processes.get(process.slot) is process:
+            del self.processes[process.slot]
+            self.scheduler.spawn(f"restart {process.slot}", self._restart(process.slot), self.outside)
+        self.scheduler.spawn("session ends", self._session_ends(), self.outside)
+
+    async def _restart(self, slot: int) -> None:
+        await sleep(self.chance.choice((100, 3_000, 15_000)))
+        if slot not in self.processes:
+            self.start(slot)
+
+    async def _session_ends(self) -> None:
+        await sleep(self.chance.randrange(SESSION_MS))
+        self.assign()
+
+    # ------------------------------------------------------------ the cluster's own work
+
+    async def _run_cluster(self) -> None:
+        """Write markers, deliver what is late, end what is too old."""
+        chance, network = self.network.chance, self.network
+        while True:
+            await sleep(chance.randrange(self.profile.marker_ms_max))
+            pending = self.cluster.pending()
+            if pending:
+                self.cluster.mark_one(chance.choice(pending), chance.randrange(1_000))
+            if network.in_flight and (self._calm or chance.random() < 0.1):
+                network.in_flight.pop(chance.randrange(len(network.in_flight)))()
+            before = self.cluster.timed_out
+            self.cluster.time_out()
+            if self.cluster.timed_out > before:
+                network.count("transaction_timed_out")
+
+    def compact(self) -> None:
+        """Run the cleaner over the changelogs."""
+        for lane in range(self.profile.lanes):
+            partition = self.cluster.partitions[topics.STATE, lane]
+            if partition.compact(self.scheduler.now_ms, DELETE_RETENTION_MS):
+                self.network.count(faults.COMPACT)
+
+    # ------------------------------------------------------------ the run
+
+    def run(self) -> None:
+        """Run with faults until the driver is done, then calm until everything is stepped."""
+        scheduler = self.scheduler
+        scheduler.spawn("cluster", self._run_cluster(), self.outside)
+        scheduler.spawn("driver", self.driver.run(), self.outside)
+        for slot in self.disks:
+            self.start(slot)
+        trouble = Trouble(self)
+        extra = self.chance.randrange(600)
+        while extra:
+            scheduler.step()
+            trouble.perhaps()
+            if self.driver.done:
+                extra -= 1
+            if scheduler.steps > STEPS_MAX:
+                raise ViolationError("liveness", "the driver cannot finish")
+        self._drain()
+
+    def _drain(self) -> None:
+        scheduler = self.scheduler
+        scheduler.note("no more faults")
+        self._calm = True
+        self.network.calm()
+        for process in list(self.paused):
+            process.paused = False
+            self.crash(process)
+        for process in self.processes.values():
+            if not process.leaving:
+                process.wanted = {lane for lane, owner in self.assigned.items() if owner is process}
+        limit = scheduler.steps + DRAIN_STEPS_MAX
+        while scheduler.steps < limit:
+            scheduler.step()
+            if scheduler.steps % LOOK_EVERY == 0 and self._drained():
+                return
+        raise ViolationError("liveness", self._undrained() or "something is still deferred")
+
+    def _drained(self) -> bool:
+        """Tell whether nothing is left to do; let time pass if only time is missing."""
+        if self._undrained():
+            return False
+        waits = []
+        for lane, process in self.assigned.items():
+            owner = process.owners[lane] if process is not None else None
+            if owner is not None and owner.due_ms is not None:
+                wall_ms = self.scheduler.now_ms + (process.skew_ms if process is not None else 0)
+                waits.append(owner.due_ms - wall_ms)
+        if waits and min(waits) > 1_000:
+            self.scheduler.now_ms += min(waits)
+        return not waits
+
+    def _undrained(self) -> str:
+        """Say what is left to do, nothing if nothing is."""
+        if self.cluster.pending() or self.network.in_flight:
+            return "requests or markers are under way"
+        if any(transaction.commits is None for transaction in self.cluster.current.values()):
+            return "a transaction is open"
+        for lane, process in self.assigned.items():
+            owner = process.owners.get(lane) if process is not None else None
+            if owner is None:
+                return f"lane {lane} has no owner"
+            for topic in self.inputs:
+                partition = self.cluster.partitions[topic, lane]
+                if partition.read(owner.position.applied.get(topic, 0), 1)[0]:
+                    return f"lane {lane} has not stepped all of {topic}"
+        return ""
+
+
+class Trouble:
+    """Makes faults happen as the profile says."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.kinds = [kind for kind, weight in world.profile.weights.items() if weight]
+        self.weights = [world.profile.weights[kind] for kind in self.kinds]
+
+    def perhaps(self) -> None:
+        """Do something bad now and then."""
+        world = self.world
+        if not self.kinds or world.chance.randrange(world.profile.every):
+            return
+        kind = world.chance.choices(self.kinds, self.weights)[0]
+        getattr(self, f"_{kind}")()
+
+    def _count(self, kind: str, detail: str = "") -> None:
+        self.world.network.count(kind)
+        self.world.scheduler.note(f"fault: {kind} {detail}")
+
+    def _victim(self) -> Process | None:
+        live = self.world.live()
+        return self.world.chance.choice(live) if live else None
+
+    def _crash(self) -> None:
+        process = self._victim()
+        if process is not None:
+            self._count(faults.CRASH, process.name)
+            self.world.crash(process)
+
+    def _pause(self) -> None:
+        """Stop a process as SIGSTOP does; later it goes on as if nothing had been."""
+        process, world = self._victim(), self.world
+        if process is None or len(world.paused) >= len(world.disks):
+            return
+        self._count(faults.PAUSE, process.name)
+        process.paused = True
+        world.paused.append(process)
+        world.scheduler.spawn("resume", self._resume(process), world.outside)
+        world.scheduler.spawn("session ends", world._session_ends(), world.outside)
+        if world.chance.random() < world.profile.replaced:
+            del world.processes[process.slot]
+            world.scheduler.spawn("replace", world._restart(process.slot), world.outside)
+
+    async def _resume(self, process: Process) -> None:
+        world = self.world
+        await sleep(world.chance.choice((500, 5_000, 20_000, 60_000)))
+        if process not in world.paused:
+            return
+        world.paused.remove(process)
+        process.paused = False
+        world.scheduler.note(f"{process.name} goes on")
+        for lane in sorted(process.wanted):
+            if world.assigned[lane] is not process:
+                world.scheduler.spawn(f"tell {process.name}", world._tell(process, lane), process)
+        if world.processes.get(process.slot) is not process:
+            world.scheduler.spawn("end zombie", self._end(process), world.outside)
+
+    async def _end(self, process: Process) -> None:
+        """A zombie whose slot has another process is ended some time later."""
+        await sleep(self.world.chance.randrange(8_000))
+        if process.alive:
+            self.world.crash(process)
+
+    def _move(self) -> None:
+        lane = self.world.chance.randrange(self.world.profile.lanes)
+        self._count(faults.MOVE, f"lane {lane}")
+        self.world.assign(lane)
+
+    def _leave(self) -> None:
+        """Stop a process in good order: what is under way is finished first."""
+        process, world = self._victim(), self.world
+        if process is None:
+            return
+        self._count(faults.LEAVE, process.name)
+        process.leaving = True
+        process.wanted.clear()
+        world.scheduler.spawn("leave", self._left(process), process)
+
+    async def _left(self, process: Process) -> None:
+        world = self.world
+        while process.loops:
+            await sleep(100)
+        process.database.flush()
+        process.alive = False
+        world.scheduler.note(f"{process.name} has left")
+        if world.processes.get(process.slot) is process:
+            del world.processes[process.slot]
+        world.assign()
+        world.scheduler.spawn("restart", world._restart(process.slot), world.outside)
+
+    def _wrong_belief(self) -> None:
+        """Make a process believe that it owns a lane, for a while."""
+        process, world = self._victim(), self.world
+        lane = world.chance.randrange(world.profile.lanes)
+        if process is not None and world.assigned[lane] is not process:
+            self._count(faults.BELIEF, f"{process.name} lane {lane}")
+            world.workers.believe(process, lane)
+            world.scheduler.spawn(f"tell {process.name}", world._tell(process, lane), process)
+
+    def _clock_jump(self) -> None:
+        process, chance = self._victim(), self.world.chance
+        if process is not None:
+            most = chance.choice((500, 60_000, SKEW_MS_MAX))
+            process.skew_ms = chance.randrange(-most, most)
+            self._count(faults.CLOCK, f"{process.name} {process.skew_ms}")
+
+    def _time_leap(self) -> None:
+        world = self.world
+        leap_ms = world.chance.choice(LEAPS_MS)
+        self._count(faults.LEAP, str(leap_ms))
+        world.scheduler.now_ms += leap_ms
+
+    def _compaction(self) -> None:
+        self.world.compact()
+
+    def _offsets_expired(self) -> None:
+        self._count(faults.EXPIRE)
+        self.world.cluster.offsets.clear()
+
+
+@contextmanager
+def patched(profile: Profile) -> Iterator[None]:
+    """Make limits small, so that a short run meets them."""
+    with ExitStack() as stack:
+        stack.enter_context(simulated_batches())
+        stack.enter_context(patch("processors.lane.LOOPS_MAX", profile.loops_max))
+        stack.enter_context(patch.object(queue, "RELEASES_MAX", profile.releases_max))
+        stack.enter_context(patch.object(queue, "TENANTS_DUE_MAX", 3))
+        yield
