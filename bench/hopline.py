@@ -114,7 +114,7 @@ class Hopline:
     async def restore_seconds(self, child: Child) -> float:
         """Return how long a worker just started takes from learning its lanes until all are restored and taken."""
         until = time.monotonic() + READY_SECONDS_MAX
-        while ASSIGNED not in child.last_words():
+        while not child.logged(ASSIGNED):
             child.check()
             if time.monotonic() > until:
                 raise TimeoutError(f"{child.log} does not say `{ASSIGNED}`")

@@ -12,6 +12,7 @@ BATCH_BYTES_MAX: Final = 512 * 1_024
 SEGMENT_BYTES: Final = 64 * 1_048_576
 """Small segments, so that what a round has read can be dropped before the disk is full."""
 
+TRANSACTION_MS_MAX: Final = 300_000
 LOOKS_MAX: Final = 200
 LOOK_SECONDS: Final = 0.02
 
@@ -48,10 +49,28 @@ async def _until_led(admin: AIOKafkaAdminClient, names: Sequence[str]) -> None:
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def fill(kafka: str, topic: str, records: Iterable[Keyed], headers: Sequence[tuple[str, bytes]] = ()) -> int:
-    """Write records in large batches, each to the partition it names; return how many."""
-    producer = AIOKafkaProducer(bootstrap_servers=kafka, enable_idempotence=True, max_batch_size=BATCH_BYTES_MAX)
+async def fill(
+    kafka: str,
+    topic: str,
+    records: Iterable[Keyed],
+    headers: Sequence[tuple[str, bytes]] = (),
+    *,
+    at_once: bool = False,
+) -> int:
+    """Write records in large batches, each to the partition it names; return how many.
+
+    At once: in one transaction, so that readers who wait for them see them all at the same moment.
+    """
+    producer: AIOKafkaProducer[bytes, bytes] = AIOKafkaProducer(
+        bootstrap_servers=kafka,
+        enable_idempotence=True,
+        max_batch_size=BATCH_BYTES_MAX,
+        transactional_id=f"{topic}-fill" if at_once else None,
+        transaction_timeout_ms=TRANSACTION_MS_MAX,
+    )
     await producer.start()
+    if at_once:
+        await producer.begin_transaction()
     carried = list(headers)
     open_: dict[int, BatchBuilder] = {}
     sent = []
@@ -69,6 +88,8 @@ async def fill(kafka: str, topic: str, records: Iterable[Keyed], headers: Sequen
         sent.extend([await producer.send_batch(builder, topic, partition=number) for number, builder in open_.items()])
         for future in sent:
             await future
+        if at_once:
+            await producer.commit_transaction()
     finally:
         await producer.stop()
     return count

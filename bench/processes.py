@@ -83,6 +83,10 @@ class Child:
         """Return what it wrote to its standard output."""
         return self._out.read_text(encoding="utf-8", errors="replace")
 
+    def logged(self, text: str) -> bool:
+        """Tell whether its log has this text."""
+        return text.encode() in self.log.read_bytes()
+
     def last_words(self) -> str:
         """Return the end of its log."""
         return self.log.read_bytes()[-LAST_WORDS_BYTES:].decode(errors="replace")

@@ -16,6 +16,7 @@ from processors.formats import NEWEST
 from processors.position import POSITION_KEY, Position
 from processors.state import Overlay, Store
 from processors.step import LOOPS_MAX, Hop, Outcome, Output, Step, Verdict
+from processors.telemetry.trace import Span
 from processors.vocabulary import headers as names
 from processors.vocabulary import topics
 from processors.vocabulary.reasons import Reason
@@ -65,6 +66,7 @@ class Commit:
     handled_ms: Sequence[int]
     due_ms: int | None
     records: int
+    spans: Sequence[Span] = ()
 
 
 def clock(last: Position, wall_ms: int) -> int:
@@ -193,6 +195,7 @@ def finish(settings: LaneSettings, last: Position, step: Step, batch: Batch) -> 
         handled_ms=step.handled_ms,
         due_ms=step.due_ms,
         records=count,
+        spans=step.spans,
     )
 
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final, Protocol, TypeAlias
 
 from processors.state import Overlay
+from processors.telemetry.trace import Span
 from processors.vocabulary import headers as names
 from processors.vocabulary.reasons import Reason
 from processors.vocabulary.record import Header, Record
@@ -57,6 +58,7 @@ class Step:
     tally: dict[tuple[str, str, Outcome], int] = field(default_factory=dict)
     reasons: dict[Reason, int] = field(default_factory=dict)
     handled_ms: list[int] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
     due_ms: int | None = None
 
     def emit(self, topic: str, lane: int, output: Output) -> None:

@@ -135,6 +135,31 @@ async def ensure_topics(
     return [EnsuredTopic(topic.name, wish.physical(topic), wish.physical(topic) in created) for topic in wanted]
 
 
+async def require_topics(
+    kafka: KafkaSettings, topics: TopicNames, lanes: int, wanted: Sequence[Topic] = TOPICS
+) -> None:
+    """See to it that the topics are there with as many lanes as the settings say; create nothing.
+
+    Raises `TopicMismatchError`, `TopicsMissingError` or `KafkaAwayError`.
+    """
+    wish = _Wish(kafka, topics, wanted, lanes, 0, 0)
+    async with admin_client(kafka) as admin:
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS_MAX):
+                there = await _described(admin)
+        except (KafkaError, TimeoutError, OSError) as error:
+            raise KafkaAwayError(f"Kafka at {kafka.bootstrap} failed: {type(error).__name__}: {error}") from error
+    missing = [wish.physical(topic) for topic in wanted if wish.physical(topic) not in there]
+    if missing:
+        raise TopicsMissingError(
+            f"the cluster at {kafka.bootstrap} has no topic {', '.join(missing)}; "
+            "start a worker or `make up`, which create them, or set HOPLINE_TOPIC_PREFIX if they are named otherwise"
+        )
+    mismatches = list(_shape_mismatches(wish, there))
+    if mismatches:
+        raise TopicMismatchError(mismatches)
+
+
 @asynccontextmanager
 async def admin_client(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     """Give an admin client that is connected, and close it in all cases. Raises `KafkaAwayError`."""

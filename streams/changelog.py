@@ -16,10 +16,10 @@ from processors.position import POSITION_KEY, Position
 from processors.state import VALUE_KIND
 from processors.vocabulary import topics as names
 from processors.vocabulary.partition import lane_of
-from streams.admin import KafkaAwayError
+from streams.admin import KafkaAwayError, require_topics
 from streams.lanes.writer import stop_within
 from streams.settings import KafkaSettings
-from streams.topics import TopicNames
+from streams.topics import TOPICS, TopicNames
 
 START_SECONDS_MAX: Final = 15.0
 STALLED_SECONDS_MAX: Final = 30.0
@@ -146,7 +146,8 @@ class Changelog:
 
 @asynccontextmanager
 async def open_changelog(kafka: KafkaSettings, topics: TopicNames, lanes: int) -> AsyncIterator[Changelog]:
-    """Give the changelog for reading. Raises `KafkaAwayError`."""
+    """Give the changelog for reading. Raises what `require_topics` raises."""
+    await require_topics(kafka, topics, lanes, [topic for topic in TOPICS if topic.name == names.STATE])
     async with committed_consumer(kafka) as consumer:
         yield Changelog(consumer, topics.physical(names.STATE), lanes)
 

@@ -11,7 +11,7 @@ from aiokafka.structs import TopicPartition
 
 from processors.position import Position
 from processors.vocabulary import topics as names
-from streams.admin import KafkaAwayError, admin_client
+from streams.admin import KafkaAwayError, admin_client, require_topics
 from streams.changelog import Changelog, committed_consumer
 from streams.lanes.writer import stop_within
 from streams.logdirs import sizes
@@ -47,17 +47,13 @@ class LaneStanding:
         return self.end - self.stable
 
 
-class TopicsNotThereError(Exception):
-    """The topics have not been made yet."""
-
-
 async def standings(
     kafka: KafkaSettings, topics: TopicNames, lanes: int, *, group: str, wanted: Sequence[Topic] = TOPICS
 ) -> list[LaneStanding]:
-    """Return where each lane stands, in the topics' order. Raises `KafkaAwayError`, `TopicsNotThereError`."""
+    """Return where each lane stands, in the topics' order. Raises what `require_topics` raises."""
+    await require_topics(kafka, topics, lanes, wanted)
     partitions = {(topic.name, lane): _at(topics, topic, lane) for topic in wanted for lane in range(lanes)}
     async with committed_consumer(kafka) as consumer:
-        await _require(consumer, [topics.physical(topic.name) for topic in wanted])
         begins = await consumer.beginning_offsets(list(partitions.values()))
         stables = await consumer.end_offsets(list(partitions.values()))
         positions = await Changelog(consumer, topics.physical(names.STATE), lanes).positions()
@@ -89,16 +85,6 @@ def _applied(topic: str, position: Position | None, committed: int | None) -> in
     if position is not None and topic in position.applied:
         return position.applied[topic]
     return committed or 0
-
-
-async def _require(consumer: AIOKafkaConsumer, physical: Sequence[str]) -> None:
-    # All topics' names, never by name: asking for one that is missing can create it.
-    there = await consumer.topics()
-    missing = [name for name in physical if name not in there]
-    if missing:
-        raise TopicsNotThereError(
-            f"the cluster has no topic {', '.join(missing)}; start a worker, or `make up`, which create them"
-        )
 
 
 async def _high_watermarks(kafka: KafkaSettings, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:

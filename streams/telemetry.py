@@ -9,6 +9,7 @@ from processors.lane import Commit, ledger_mismatches
 from processors.step import Outcome
 from processors.telemetry import catalogue
 from streams.metrics import Metrics
+from streams.tracing import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,8 @@ class TenantLabels:
 class LaneObserver:
     """See `streams.lanes.owner.Observer`."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, tracer: Tracer | None = None) -> None:
+        self._tracer = tracer
         self._tenants = TenantLabels()
         self._signals = metrics.counter(catalogue.SIGNALS)
         self._inputs = metrics.counter(catalogue.HOP_INPUT)
@@ -50,7 +52,6 @@ class LaneObserver:
         self._mismatch = metrics.gauge(catalogue.LEDGER_MISMATCH)
         self._restore = metrics.gauge(catalogue.RESTORE_PROGRESS)
         self._dropped = metrics.counter(catalogue.TELEMETRY_DROPPED)
-        self.last_commit: dict[int, float] = {}
 
     def restored(self, lane: int, done: int, end: int) -> None:
         """See `Observer.restored`."""
@@ -73,7 +74,6 @@ class LaneObserver:
             log.exception("telemetry failed")
 
     def _count(self, lane: int, commit: Commit, stepped_ms: float, committed_ms: float) -> None:
-        self.last_commit[lane] = time.monotonic()
         by_label: dict[tuple[str, str, str], int] = {}
         for (hop, tenant, outcome), by in commit.tally.items():
             if outcome is Outcome.DEFERRED and by < 0:
@@ -92,6 +92,8 @@ class LaneObserver:
         self._commit_duration.of().observe(committed_ms / 1_000)
         self._batch.of(_FLOW).observe(commit.records)
         now_ms = time.time() * 1_000
+        if commit.spans and self._tracer is not None:
+            self._tracer.committed(commit.spans, ended_ms=int(now_ms))
         ages = [(now_ms - written) / 1_000 for written in commit.handled_ms]
         self._end_to_end.of(_FLOW).observe_many(ages)
         waited = (committed_ms + stepped_ms) / 1_000

@@ -1,7 +1,7 @@
 """One Kafka for a whole test run, also when pytest-xdist spreads it over several processes.
 
-`HOPLINE_KAFKA=host:port` uses a cluster that is there. `HOPLINE_TEST_KAFKA=testcontainers` uses Docker, where Docker is.
-Otherwise the embedded one is started by the process that first needs it; that one ends it when no other uses it.
+`HOPLINE_KAFKA=host:port` uses a cluster that is there. `HOPLINE_TEST_KAFKA=testcontainers` uses Docker where it is.
+Otherwise the embedded one is started by the process that first needs it, and ended by it when no other uses it.
 """
 
 import fcntl

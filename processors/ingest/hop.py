@@ -8,6 +8,7 @@ from processors.dead_letters import condemn, set_aside
 from processors.ingest import commands, queue
 from processors.ingest.tenant import HOP, Account, Over, Policy, Status, account_key
 from processors.step import Outcome, Step, format_header
+from processors.telemetry import trace
 from processors.vocabulary import envelope, topics
 from processors.vocabulary import headers as names
 from processors.vocabulary.ids import coordinate_id, digest
@@ -208,9 +209,39 @@ def _once(door: _Door, record: Record, signal: Signal, member: bytes, account: A
     value, headers = _enriched(record, signal, member)
     if signal.headers:
         headers = [header for header in headers if header[0] not in names.OURS]
+    if (traceparent := trace.sampled(signal)) is not None:
+        headers = _traced(step, record, signal, member, headers, traceparent)
     headers.append(format_header(step.write_format))
     step.emit(topics.SIGNALS, step.lane, (signal.tenant.encode(), value, headers))
     step.handled_ms.append(record.timestamp)
+
+
+def _traced(
+    step: Step,
+    record: Record,
+    signal: Signal,
+    member: bytes,
+    headers: list[Header],
+    traceparent: bytes,
+) -> list[Header]:
+    """Note a sampled signal's span, and hand its trace on to who reads the output."""
+    span_id = digest(HOP.encode(), member.hex().encode())[:8].hex()
+    if len(step.spans) < trace.SPANS_MAX:
+        step.spans.append(
+            trace.Span(
+                trace_id=traceparent[3:35].decode(),
+                parent_id=traceparent[36:52].decode(),
+                span_id=span_id,
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+                tenant=signal.tenant,
+                signal_id=signal.id,
+                began_ms=record.timestamp,
+            )
+        )
+    kept = [header for header in headers if header[0] != trace.TRACEPARENT]
+    return [*kept, trace.hop_header(traceparent, span_id)]
 
 
 def _enriched(
@@ -226,8 +257,9 @@ def _enriched(
     if absent & Absent.CORRELATIONID:
         additions["correlationid"] = additions.get("id") or signal.id
     if absent & Absent.TRACEPARENT:
-        trace = member.hex()
-        additions["traceparent"] = f"00-{trace}-{trace[:16]}-00"
+        carried = trace.of_headers(signal.headers) if signal.headers else None
+        own = member.hex()
+        additions["traceparent"] = carried.decode() if carried else f"00-{own}-{own[:16]}-00"
     return envelope.enrich(signal, additions)
 
 

@@ -22,7 +22,7 @@ COORDINATOR_PARTITIONS: Final = 8
 COORDINATOR_SEGMENT_BYTES: Final = 10 * 1024 * 1024
 """Of the same: only closed segments are compacted, and all of them are read when a broker starts."""
 SESSION_MS: Final = 18_000
-"""Twice Kafka's default. Fencing a broker that merely paused helps nobody where there is no second one; and one that was
+"""Twice Kafka's default: where there is no second broker, fencing one that merely paused helps nobody. One that was
 killed is fenced by `fencing_properties`."""
 FENCING_SESSION_MS: Final = 200
 _PORTS_FILE: Final = "ports.json"

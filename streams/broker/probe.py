@@ -5,7 +5,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final, Self
 
-ANSWER_BYTES_MAX: Final = 1 << 20
+ANSWER_BYTES_MAX: Final = 16 << 20
 _API_VERSIONS: Final = 18
 _METADATA: Final = 3
 _METADATA_VERSION: Final = 2
@@ -20,6 +20,8 @@ class Cluster:
 
     cluster_id: str
     brokers: int
+    leaderless: int
+    """Partitions that nobody serves: a broker that has just started takes them up one after the other."""
 
 
 def ask(host: str, port: int, seconds_max: float) -> Cluster | None:
@@ -29,8 +31,8 @@ def ask(host: str, port: int, seconds_max: float) -> Cluster | None:
             connection.settimeout(seconds_max)
             if not _speaks_metadata(_exchange(connection, _API_VERSIONS, 0, b"")):
                 return None
-            # An empty list asks for no topics.
-            return _cluster(_exchange(connection, _METADATA, _METADATA_VERSION, struct.pack(">i", 0)))
+            # The absence of a list (-1) asks for all topics.
+            return _cluster(_exchange(connection, _METADATA, _METADATA_VERSION, struct.pack(">i", -1)))
     except (OSError, struct.error, UnicodeDecodeError, EOFError):
         return None
 
@@ -85,9 +87,25 @@ def _speaks_metadata(answer: _Answer) -> bool:
 
 
 def _cluster(answer: _Answer) -> Cluster | None:
-    # KRaft lists a broker only once it is unfenced, so an empty list means: not ready.
     brokers = answer.number("i")
     for _ in range(brokers):
         answer.skip(4).text()
         answer.skip(4).text()
-    return Cluster(answer.text(), brokers) if brokers > 0 else None
+    cluster_id = answer.text()
+    answer.skip(4)  # the controller's id
+    leaderless = sum(_leaderless(answer) for _ in range(answer.number("i")))
+    # KRaft lists a broker only once it is unfenced, so an empty list means: not ready.
+    return Cluster(cluster_id, brokers, leaderless) if brokers > 0 else None
+
+
+def _leaderless(answer: _Answer) -> int:
+    """Read one topic; return how many of its partitions have no leader."""
+    answer.skip(2).text()
+    answer.skip(1)
+    count = 0
+    for _ in range(answer.number("i")):
+        leader = answer.skip(6).number("i")
+        count += leader < 0
+        answer.skip(4 * answer.number("i"))  # replicas
+        answer.skip(4 * answer.number("i"))  # those in sync
+    return count

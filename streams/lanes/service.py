@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from itertools import chain
+from pathlib import Path
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ from streams.lanes.writer import quicken_transactions, stop_within
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.telemetry import LaneObserver
+from streams.tracing import FileExporter, Tracer
 from streams.topics import INPUTS, JOURNAL_RETENTION_MS
 
 log = logging.getLogger(__name__)
@@ -56,7 +58,11 @@ class LaneService(Service):
         self._bootstrap = bootstrap
         self._hops = hops
         self._agents = AgentHost(channels, seconds_max=settings.step_seconds_max)
-        self._observer = LaneObserver(self.metrics)
+        group = f"{settings.topic_prefix}{settings.application}"
+        self._tracer = (
+            Tracer(FileExporter(Path(settings.trace_file)), group=group) if settings.trace_file else None
+        )
+        self._observer = LaneObserver(self.metrics, self._tracer)
         self._watchdog = Watchdog(settings.stuck_seconds_max)
         self._store: SlotStore | None = None
         self._running: list[asyncio.Task[None]] = []
@@ -65,7 +71,7 @@ class LaneService(Service):
         self._kafka = ClusterLanes(
             settings.cluster(bootstrap),
             settings.topics,
-            application=f"{settings.topic_prefix}{settings.application}",
+            application=group,
             inputs=inputs,
         )
 
@@ -114,6 +120,8 @@ class LaneService(Service):
             await _cancel(task)
         if self._store is not None:
             await asyncio.to_thread(self._store.close)
+        if self._tracer is not None:
+            await asyncio.to_thread(self._tracer.close)
 
     async def _follow(self, membership: Membership) -> None:
         rebalances = self.metrics.counter(catalogue.REBALANCES).of()

@@ -189,7 +189,7 @@ class Fleet:
         if self._http is None:
             self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS_MAX))
         try:
-            async with self._http.get(f"http://127.0.0.1:{worker.port}/{page}/") as response:
+            async with self._http.get(f"http://127.0.0.1:{worker.port}/{page}") as response:
                 return response.status, await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError):
             return None

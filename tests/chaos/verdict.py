@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ SHOWN_MAX: Final = 20
 _DEFAULT: Final = Policy()
 
 
-@dataclass(slots=True)
+@dataclass
 class Evidence:
     """All that was read back."""
 
@@ -97,6 +98,14 @@ class Evidence:
         if entry is not None:
             self.journals[record.partition].append(entry)
 
+    @cached_property
+    def resent(self) -> Counter[str]:
+        """How many records of a tenant the producer's client has written once too often."""
+        found: Counter[str] = Counter()
+        for (tenant, _), count in self.entered.items():
+            found[tenant] += count - 1
+        return found
+
     def account(self, tenant: str) -> Account:
         """Return the tenant's account as the state has it in the tenant's lane."""
         lane = lane_of(tenant.encode(), self.lanes)
@@ -161,9 +170,7 @@ def _disorder(numbers: list[int]) -> Iterable[str]:
 
 def _counters(evidence: Evidence, tenant: Tenant) -> Iterable[str]:
     account = evidence.account(tenant.name)
-    resent = 0
-    if tenant.window_ms is None:
-        resent = sum(n - 1 for (name, _), n in evidence.entered.items() if name == tenant.name and n > 1)
+    resent = 0 if tenant.window_ms == 0 else evidence.resent[tenant.name]
     counts = {
         "handled": (account.handled, len(evidence.handled[tenant.name])),
         "duplicates": (account.duplicates, resent),

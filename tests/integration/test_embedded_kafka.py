@@ -82,9 +82,8 @@ async def values(address: str, topic: str, count: int) -> list[bytes | None]:
             await consumer.stop()
 
 
-def test_data_and_port_are_kept_over_a_stop_and_over_a_kill(broker: EmbeddedKafka) -> None:
+def test_data_and_port_are_kept_over_a_stop_and_over_kills(broker: EmbeddedKafka) -> None:
     address = broker.start()
-    assert broker.ready
     assert broker.start() == address
     asyncio.run(produce(address, "kept", b"first"))
     first = broker.pid
@@ -94,12 +93,13 @@ def test_data_and_port_are_kept_over_a_stop_and_over_a_kill(broker: EmbeddedKafk
 
     assert broker.start() == address
     assert broker.pid != first
-    asyncio.run(produce(address, "kept", b"second"))
-    broker.kill()
-    assert broker.pid is None
-
-    assert broker.start() == address
-    assert asyncio.run(values(address, "kept", 2)) == [b"first", b"second"]
+    for number in range(3):
+        # Killed right after the commit: its markers may not be written yet, and must be after the next start.
+        asyncio.run(produce(address, "kept", b"%d" % number))
+        broker.kill()
+        assert broker.pid is None
+        assert broker.start() == address
+    assert asyncio.run(values(address, "kept", 4)) == [b"first", b"0", b"1", b"2"]
 
 
 def test_it_listens_on_loopback_alone(broker: EmbeddedKafka) -> None:
@@ -154,7 +154,7 @@ def test_an_early_death_shows_the_last_words(broker: EmbeddedKafka, settings: Br
     meta.write_text(meta.read_text().replace("node.id=1", "node.id=7"))
     with pytest.raises(BrokerError, match="ended while it started") as caught:
         broker.start()
-    assert "node.id" in str(caught.value)
+    assert "configured node id" in str(caught.value)
 
 
 def test_a_start_that_takes_too_long_ends_and_leaves_nothing(settings: BrokerSettings) -> None:
@@ -180,7 +180,7 @@ def test_a_broken_jar_is_refused_before_it_runs(tmp_path: Path) -> None:
     with broken.open("r+b") as stream:
         stream.write(b"not the jar")
     broker = EmbeddedKafka(BrokerSettings(tmp_path / "data"), cache_dir=cache)
-    with pytest.raises(BrokerError, match=rf"kafka-clients-.*\.jar in .* has SHA-256"):
+    with pytest.raises(BrokerError, match=r"kafka-clients-.*\.jar in .* has SHA-256"):
         broker.start()
     assert broker.pid is None
 

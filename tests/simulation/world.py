@@ -75,6 +75,7 @@ class World:
         )
         self.disks = {slot: Database() for slot in range(self.profile.workers)}
         self.processes: dict[int, Process] = {}
+        self.born: list[Process] = []
         self.paused: list[Process] = []
         self.assigned: dict[int, Process | None] = dict.fromkeys(range(self.profile.lanes))
         self._lives = 0
@@ -94,7 +95,7 @@ class World:
     def start(self, slot: int) -> None:
         """Start a process in a slot; where a zombie holds the store, with an empty one."""
         disk = self.disks[slot]
-        if any(zombie.database is disk for zombie in self.paused):
+        if any(process.database is disk and process.alive for process in self.born):
             self.network.count("locked_store")
             disk = Database()
         self._lives += 1
@@ -102,6 +103,7 @@ class World:
         process = Process(f"worker-{slot}.{self._lives}", slot=slot, database=disk)
         process.write_format = formats[self._lives % len(formats)]
         self.processes[slot] = process
+        self.born.append(process)
         self.scheduler.note(f"{process.name} starts, format {process.write_format}")
         self.assign()
 
@@ -146,6 +148,7 @@ class World:
         ):
             self.network.count("crash_in_transaction")
         process.alive = False
+        process.owners.clear()
         self.scheduler.note(f"{process.name} dies")
         self.scheduler.end_home(process)
         if self.chance.random() < self.profile.lost_store:

@@ -34,7 +34,7 @@ def disagreement(record: PlainRecord) -> str:
     expected = oracle.judge(record)
     found = decode(record)
     if isinstance(found, Rejected):
-        if {found.reason, expected} <= _EITHER and not _is_json(record.value or b""):
+        if found.reason is not expected and {found.reason, expected} <= _EITHER and not _is_json(record.value or b""):
             return ""
         return _of_refusal(expected, found)
     if isinstance(expected, Reason):
@@ -76,7 +76,11 @@ def _of_data(expected: oracle.Event, signal: Signal) -> str:
     if isinstance(expected.data, bytes):
         return "" if data == expected.data else f"data {data!r}, expected {expected.data!r}"
     media_type = str(expected.attributes.get("datacontenttype", "a/json")).partition(";")[0].strip().lower()
-    if isinstance(expected.data, str) and not isinstance(expected.data, oracle.Number) and media_type[-5:] not in {"/json", "+json"}:
+    if (
+        isinstance(expected.data, str)
+        and not isinstance(expected.data, oracle.Number)
+        and media_type[-5:] not in {"/json", "+json"}
+    ):
         return "" if data.decode() == expected.data else f"text {data!r}, expected {expected.data!r}"
     if data not in (signal.value or b""):
         return "data is not carried byte for byte"

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from processors.vocabulary import limits
 from processors.vocabulary.reasons import Reason
-from processors.vocabulary.record import Headers, Record
+from processors.vocabulary.record import Record
 
 Value: TypeAlias = str | int | bool | None
 BITS_32: Final = 31

@@ -1,0 +1,291 @@
+"""One chaos run from start to verdict: a broker and workers of its own, load, strikes, and the count at the end."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any, Final, Self
+
+from aiokafka import AIOKafkaProducer
+
+from processors.ingest.tenant import Policy, Status
+from processors.vocabulary import topics
+from streams.admin import ensure_topics
+from streams.broker.config import BrokerSettings
+from streams.broker.embedded import EmbeddedKafka
+from streams.settings import KafkaSettings
+from streams.topics import TOPICS, TopicNames
+from tests.chaos.churn import Churn
+from tests.chaos.faults import QUICK, Blow, Striker, strikes
+from tests.chaos.fleet import Fleet, WorkerSettings
+from tests.chaos.load import Feeder
+from tests.chaos.pulse import Pulse
+from tests.chaos.reading import Log
+from tests.chaos.tenants import Tenant, Traffic, command, make_tenants
+from tests.chaos.verdict import Evidence, Verdict, judge
+from tests.chaos.waiting import TooLateError, until
+from tests.chaos.wire import AwayError, Wire
+
+log = logging.getLogger(__name__)
+
+LANES: Final = 8
+RESIDENTS: Final = 3
+PREFIX: Final = "chaos-"
+HEAP_MEGABYTES: Final = 384
+START_SECONDS_MAX: Final = 60.0
+DRAIN_SECONDS_MAX: Final = 120.0
+STABLE_SECONDS_MAX: Final = 30.0
+"""Above the transactions' time-out: within it an abandoned transaction must have been ended."""
+BURST_SHARE: Final = 0.7
+"""Of a strike's records; the rest trickles while the lanes recover."""
+TRICKLE_SECONDS: Final = 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a run is to do."""
+
+    signals: int
+    kills: int
+    seed: int
+    session_timeout_ms: int
+    folder: Path
+    quick: bool = False
+    plant: str = ""
+
+    def strikes(self) -> Sequence[Sequence[Blow]]:
+        """Return the strikes in their order."""
+        return QUICK if self.quick else strikes(self.kills, Random(self.seed))
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run has shown."""
+
+    verdict: Verdict = field(default_factory=Verdict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    failure: str = ""
+    """Why the run could not go on, if it could not. What had been sent till then was judged all the same."""
+
+
+@dataclass(slots=True)
+class Chaos:
+    """One run. Everything that it starts ends with it."""
+
+    wish: Wish
+    outcome: Outcome = field(default_factory=Outcome)
+    tenants: list[Tenant] = field(default_factory=lambda: make_tenants(LANES))
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _broker: Any = None
+    _fleet: Any = None
+    _churn: Any = None
+    _pulse: Any = None
+    _began: float = field(default_factory=time.monotonic)
+
+    async def __aenter__(self) -> Self:
+        wish = self.wish
+        self._broker = EmbeddedKafka(BrokerSettings(wish.folder / "kafka", heap_megabytes=HEAP_MEGABYTES))
+        self._stack.callback(self._broker.stop)
+        bootstrap = await asyncio.to_thread(self._broker.start)
+        self._say(f"Kafka serves at {bootstrap}")
+        settings = WorkerSettings(bootstrap, PREFIX, LANES, wish.session_timeout_ms, wish.folder, wish.plant)
+        names = TopicNames(PREFIX)
+        await ensure_topics(KafkaSettings(bootstrap), names, lanes=LANES, replication=1, min_insync_replicas=1)
+        self._fleet = Fleet(settings, Random(wish.seed + 1), RESIDENTS)
+        self._stack.push_async_callback(self._fleet.close)
+        wire = Wire(bootstrap)
+        self._stack.push_async_callback(wire.close)
+        self._pulse = Pulse(settings, wire)
+        self._churn = Churn(self._fleet, RESIDENTS)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    def _say(self, what: str) -> None:
+        log.info("%5.1f s  %s", time.monotonic() - self._began, what)
+
+    def _log(self, topic: str) -> Log:
+        return Log(self._broker.bootstrap, PREFIX + topic, LANES)
+
+    async def run(self) -> Outcome:
+        """Do all of it. Raises nothing that the pipeline under test could cause."""
+        wish = self.wish
+        traffic = Traffic(self.tenants, Random(wish.seed + 2))
+        async with Feeder(self._broker.bootstrap, PREFIX + topics.SIGNALS_IN, LANES, traffic, wish.signals) as feeder:
+            striker = Striker(self._fleet, self._broker, feeder, self._pulse, Random(wish.seed + 3))
+            for _ in range(RESIDENTS):
+                self._fleet.start(_)
+            await self._set_policies()
+            supervisor = asyncio.create_task(self._fleet.supervise())
+            watcher = asyncio.create_task(self._pulse.watch())
+            evidence = Evidence(LANES)
+            try:
+                await self._chaos(striker, feeder)
+                await feeder.flush()
+                self._say(f"all is sent: {len(feeder.accepted)} accepted, {feeder.unacknowledged} not")
+                await self._drain(evidence)
+            except (TooLateError, AwayError) as error:
+                self.outcome.failure = str(error)
+                self._say(f"cannot go on: {error}")
+            finally:
+                await _end(supervisor, watcher)
+            await self._end_workers()
+            await self._judge(evidence, feeder)
+            self._report(striker, feeder)
+        return self.outcome
+
+    async def _set_policies(self) -> None:
+        """Send the commands and wait until they are in force, whatever worker comes first."""
+        commanded = [tenant for tenant in self.tenants if tenant.policy]
+        producer = AIOKafkaProducer(bootstrap_servers=self._broker.bootstrap, acks="all", enable_idempotence=True)
+        await producer.start()
+        try:
+            for tenant in commanded:
+                key, value, headers = command(tenant)
+                await producer.send(PREFIX + topics.COMMANDS, value, key, tenant.lane, headers=headers)
+            await producer.flush()
+        finally:
+            await producer.stop()
+        evidence = Evidence(LANES)
+        async with self._log(topics.STATE) as state:
+
+            async def in_force() -> bool:
+                async for record in state.rest():
+                    evidence.add_state(record)
+                return all(_fits(evidence.account(tenant.name).policy, tenant) for tenant in commanded)
+
+            await until(in_force, START_SECONDS_MAX, "policies of all tenants in force")
+        await until(self._fleet.settled, START_SECONDS_MAX, "workers ready and every lane taken")
+        self._say(f"{RESIDENTS} workers are ready, {len(commanded)} tenants have their policies")
+
+    async def _chaos(self, striker: Striker, feeder: Feeder) -> None:
+        """Strike by strike, with joins and leaves in the middle third; a last share of records comes in peace."""
+        wanted, total = self.wish.strikes(), self.wish.signals
+        churn: asyncio.Task[None] | None = None
+        for index, blows in enumerate(wanted):
+            if churn is None and index >= len(wanted) // 3:
+                churn = asyncio.create_task(self._churn.run())
+            if churn is not None and index >= max(2, len(wanted) * 2 // 3):
+                await _end(churn)
+                await striker.settle()
+            kept = total - total * (index + 1) // (len(wanted) + 1)
+            burst = int((feeder.left - kept) * BURST_SHARE)
+            trickling = max(0, feeder.left - kept - burst) / TRICKLE_SECONDS
+            self._say(f"strike {index + 1} of {len(wanted)}: {' and '.join(blow.value for blow in blows)}")
+            trickle = asyncio.create_task(feeder.trickle(trickling, kept))
+            try:
+                # Each second strike in the middle of transactions, and the first of them.
+                await striker.strike(blows, burst=burst, insisted=index % 2 == 0 or self.wish.quick)
+            finally:
+                await _end(trickle)
+        if churn is not None:
+            await _end(churn)
+        await striker.settle()
+        feeder.burst(feeder.left)
+
+    async def _drain(self, evidence: Evidence) -> None:
+        """Wait until every record has been committed and nothing is deferred any more."""
+        async with self._log(topics.SIGNALS_IN) as inputs, self._log(topics.STATE) as state:
+
+            async def drained() -> bool:
+                async for record in inputs.rest():
+                    evidence.add_input(record)
+                async for record in state.rest():
+                    evidence.add_state(record)
+                reading = await self._pulse.read()
+                done = all(reading.committed[lane] > last for lane, last in evidence.last_offset.items())
+                return done and not any(evidence.account(tenant.name).queued for tenant in self.tenants)
+
+            took = await until(drained, DRAIN_SECONDS_MAX, "all records through the door")
+        self._say(f"drained after {took:.1f} s")
+
+    async def _end_workers(self) -> None:
+        """Let all leave in good order; then no transaction may stand open for longer than its time-out."""
+        present = self._fleet.present
+        for worker in present:
+            worker.thaw()
+        took = await asyncio.gather(*(self._fleet.leave(worker) for worker in present))
+        self.outcome.facts["leave_seconds_max"] = round(max([*took, self._churn.leave_seconds_max]), 1)
+        hanging = len(TOPICS) * LANES
+
+        async def stable() -> bool:
+            nonlocal hanging
+            hanging = 0
+            for topic in TOPICS:
+                ends = await self._pulse.wire.ends(PREFIX + topic.name, LANES)
+                stables = await self._pulse.wire.ends(PREFIX + topic.name, LANES, stable=True)
+                hanging += sum(end != other for end, other in zip(ends, stables, strict=True))
+            return hanging == 0
+
+        with suppress(TooLateError, AwayError):
+            await until(stable, STABLE_SECONDS_MAX, "no transaction open")
+        self.outcome.facts["hanging_partitions"] = hanging
+
+    async def _judge(self, seen: Evidence, feeder: Feeder) -> None:
+        """Read everything back from the beginning, with the workers gone."""
+        evidence = Evidence(LANES)
+        readers: tuple[tuple[str, Callable[[Any], None]], ...] = (
+            (topics.SIGNALS_IN, evidence.add_input),
+            (topics.SIGNALS, evidence.add_signal),
+            (topics.DEAD_LETTERS, evidence.add_dead),
+            (topics.STATE, evidence.add_state),
+            (topics.JOURNAL, evidence.add_journal),
+        )
+        for topic, add in readers:
+            async with self._log(topic) as read:
+                async for record in read.rest():
+                    add(record)
+        commands = sum(bool(tenant.policy) for tenant in self.tenants)
+        evidence.read_in += commands
+        self.outcome.verdict = judge(evidence, self.tenants, feeder.accepted, commands)
+        self.outcome.facts |= {
+            "read_before_the_end": seen.read_in,
+            "signals_out": sum(map(len, evidence.handled.values())),
+            "dead_letters": dict(sorted(evidence.dead_reasons.items())),
+            "moved": evidence.moved,
+            "written_twice_by_the_client": evidence.resent.total(),
+        }
+
+    def _report(self, striker: Striker, feeder: Feeder) -> None:
+        casualties = striker.casualties
+        failover = {
+            blow.value: round(max(seconds), 1) for blow, seconds in casualties.failover_seconds.items() if seconds
+        }
+        self.outcome.facts |= {
+            "accepted": len(feeder.accepted),
+            "unacknowledged": feeder.unacknowledged,
+            "tenants": len(self.tenants),
+            "tenants_without_dedupe": sum(tenant.window_ms == 0 for tenant in self.tenants),
+            "kills": sum(casualties.kills.values()),
+            "kills_by_kind": {blow.value: count for blow, count in casualties.kills.items()},
+            "kills_in_transaction": casualties.in_transaction,
+            "in_flight_min": min(casualties.in_flight, default=0),
+            "failover_seconds_max": max(failover.values(), default=0.0),
+            "failover_seconds": failover,
+            "stall_seconds_max": round(self._pulse.stall_seconds_max, 1),
+            "joins": self._churn.joins,
+            "leaves": self._churn.leaves,
+            "workers_ended_by_themselves": self._fleet.ended_unasked,
+            "workers_left_badly": self._fleet.left_badly,
+            "seconds": round(time.monotonic() - self._began, 1),
+        }
+
+
+def _fits(policy: Policy, tenant: Tenant) -> bool:
+    window = tenant.window_ms is None or policy.dedupe_window_ms == tenant.window_ms
+    status = (policy.status is Status.SUSPENDED) == tenant.suspended
+    return window and status and (policy.rate_per_second > 0) == tenant.slow
+
+
+async def _end(*tasks: "asyncio.Task[None]") -> None:
+    """End background work; what it failed of is raised."""
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with suppress(asyncio.CancelledError):
+            await task
