@@ -23,6 +23,10 @@ from streams.settings import KafkaSettings
 from streams.topics import INPUTS, TopicNames
 
 COME: Final = f"{HOP}/{IN}"
+_MOVED: Final = f"{HOP}/{Outcome.MOVED.value}"
+_HANDLED: Final = f"{HOP}/{Outcome.HANDLED.value}"
+_DEAD: Final = f"{HOP}/{Outcome.DEAD.value}"
+_DEFERRED: Final = f"{HOP}/{Outcome.DEFERRED.value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,25 +140,19 @@ def _comparisons(
 ) -> Iterator[Comparison]:
     for lane, late in sorted(after.items()):
         early = before.get(lane, Position()).ledger
-        late_ledger = late.ledger
-        pairs = []
+        most = late.ledger
+        found: list[tuple[str, int, int]] = []
         if not counts.trimmed & set(INPUTS):
             # Counted up to what was applied at the beginning, so there is no play.
-            pairs.append((COME, counts.came.get(lane, 0), early.get(COME, 0)))
-            pairs.append((_term(Outcome.MOVED), counts.moved.get(lane, 0), None))
+            found.append((COME, counts.came.get(lane, 0), early.get(COME, 0)))
+            found.append((_MOVED, counts.moved.get(lane, 0), most.get(_MOVED, 0)))
         if topics.SIGNALS not in counts.trimmed:
             handled = counts.signals.get(lane, 0) + counts.commands.get(lane, 0)
-            pairs.append((_term(Outcome.HANDLED), handled, None))
+            found.append((_HANDLED, handled, most.get(_HANDLED, 0)))
         if topics.DEAD_LETTERS not in counts.trimmed:
-            pairs.append((_term(Outcome.DEAD), counts.dead.get(lane, 0), None))
-        if early == late_ledger:
+            found.append((_DEAD, counts.dead.get(lane, 0), most.get(_DEAD, 0)))
+        if early == most:
             # Falls and rises, so that it says something at rest only.
-            pairs.append((_term(Outcome.DEFERRED), counts.queued.get(lane, 0), None))
-        for term, counted, exact in pairs:
-            least = early.get(term, 0)
-            most = late_ledger.get(term, 0) if exact is None else exact
-            yield Comparison(lane, term, least, most, counted)
-
-
-def _term(outcome: Outcome) -> str:
-    return f"{HOP}/{outcome.value}"
+            found.append((_DEFERRED, counts.queued.get(lane, 0), most.get(_DEFERRED, 0)))
+        for term, counted, bound in found:
+            yield Comparison(lane, term, early.get(term, 0), bound, counted)

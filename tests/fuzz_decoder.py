@@ -4,6 +4,8 @@ Each input is drawn from the seed, decoded, and held against an independent judg
 judged again. The last line of the output is one JSON object; the exit code is 1 if anything disagreed.
 """
 
+# ruff: noqa: T201 - a program with an output
+
 import argparse
 import json
 import random

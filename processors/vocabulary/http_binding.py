@@ -39,7 +39,7 @@ def from_http(
             continue
         try:
             kept.append((PREFIX + name.removeprefix(HTTP_PREFIX), _unescaped(text).encode()))
-        except UnicodeDecodeError:
+        except UnicodeError:
             problems.append(Problem(name, "is not UTF-8 once its percent-encoding is undone; encode it anew"))
     if problems:
         return Rejected(Reason.NOT_UTF8, tuple(problems))

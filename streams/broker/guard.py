@@ -37,11 +37,15 @@ class BoundedLog:
         """Append; a disk that is full must not end the program that we watch."""
         try:
             if self._size + len(content) > self._bytes_max:
-                self._stream.close()
+                self.close()
                 self._rotate()
             self._size += self._stream.write(content)
         except OSError:
             return
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
 
     def _rotate(self) -> None:
         if self._path.exists():

@@ -105,7 +105,8 @@ async def _direct(tenant: str, event_id: str, value: bytes) -> Mapping[str, Any]
     judged = envelope.decode(PlainRecord(topics.SIGNALS_IN, -1, -1, 0, tenant.encode(), value, headers))
     if isinstance(judged, Rejected):
         wrong = "; ".join(f"{problem.field} {problem.message}" for problem in judged.problems)
-        raise CommandError(f"not sent: {wrong or judged.reason}", EXPLAINED[judged.reason], code=MISUSED)
+        remedy = "mend what is named, and send it again" if wrong else EXPLAINED[judged.reason]
+        raise CommandError(f"not sent: {wrong or judged.reason}", remedy, code=MISUSED)
     sent = await send_record(access(), topics.SIGNALS_IN, tenant, value, headers)
     return {"id": event_id, "tenant": tenant, "topic": sent.topic, "lane": sent.lane, "offset": sent.offset}
 
@@ -131,7 +132,6 @@ async def _post(gateway: str, value: bytes) -> Mapping[str, Any]:
     if status != _ACCEPTED:
         problems = "; ".join(f"{p.get('field')} {p.get('message')}" for p in found.get("problems", ()))
         code = MISUSED if status < 500 else FAILED  # noqa: PLR2004  # HTTP's border between our fault and theirs
-        raise CommandError(
-            f"the gateway answered {status}: {problems or found.get('title')}", str(found.get("detail")), code=code
-        )
+        remedy = "mend what is named, and send it again" if problems else str(found.get("detail"))
+        raise CommandError(f"the gateway answered {status}: {problems or found.get('title')}", remedy, code=code)
     return found

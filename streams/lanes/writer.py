@@ -62,6 +62,8 @@ class TransactionalWriter:
         except (ProducerFenced, InvalidProducerEpoch) as error:
             raise LaneLostError(str(error)) from error
         except (KafkaError, TimeoutError, OSError, AssertionError) as error:
+            if was_fenced(self._producer):
+                raise LaneLostError(str(error)) from error
             # aiokafka asserts its state machine; after an error of the broker's it may be anywhere.
             message = f"lane {self._lane}: {type(error).__name__}: {error}"
             raise OutcomeUnknownError(message) from error
@@ -98,18 +100,36 @@ class TransactionalWriter:
         append, count = builder.append, 0
         for key, value, headers in outputs:
             if append(timestamp=now_ms, key=key, value=value, headers=headers) is None:
-                sent.append((await producer.send_batch(builder, physical, partition=lane), count))
+                sent.append((await self._hand_over(builder, physical, lane), count))
                 builder = producer.create_batch()
                 append, count = builder.append, 0
                 append(timestamp=now_ms, key=key, value=value, headers=headers)
             count += 1
         if count:
-            sent.append((await producer.send_batch(builder, physical, partition=lane), count))
+            sent.append((await self._hand_over(builder, physical, lane), count))
         return sent
+
+    async def _hand_over(self, builder: Any, physical: str, lane: int) -> "asyncio.Future[Any]":
+        future: asyncio.Future[Any] = await self._producer.send_batch(builder, physical, partition=lane)
+        # After an error nobody asks the other batches any more: theirs is the same.
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return future
 
     async def discard(self) -> None:
         """See `ports.Writer.discard`. An open transaction is ended by the next owner's fence."""
         await stop_within(self._producer, DISCARD_SECONDS_MAX)
+
+
+def was_fenced(producer: AIOKafkaProducer) -> bool:
+    """Tell whether the producer's own task ended because it was fenced.
+
+    The task learns it first; whoever calls next meets an assertion or an illegal state instead. Taking the
+    lane again at once would fence its rightful owner. (`tests/streams/test_aiokafka_seams.py` watches this.)
+    """
+    task = producer._sender.sender_task  # noqa: SLF001  aiokafka tells it nowhere else
+    if task is None or not task.done() or task.cancelled():
+        return False
+    return isinstance(task.exception(), ProducerFenced | InvalidProducerEpoch)
 
 
 _Sent: TypeAlias = "tuple[asyncio.Future[Any], int]"

@@ -9,7 +9,7 @@ from tests.architecture.tree import ROOT, files, text_of
 
 REGISTRY: Final = re.compile(
     r"pypi\.org|pythonhosted\.org|piwheels\.org|anaconda\.org"
-    r"|repo1?\.maven|maven\.(org|apache)|maven2\b|oss\.sonatype|jitpack\.io"
+    r"|repo1?\.maven|maven\.(org|apache)|oss\.sonatype|jitpack\.io"
     r"|npmjs\.(org|com)|yarnpkg\.com|jsr\.io|unpkg\.com|jsdelivr\.net"
     r"|docker\.io|ghcr\.io|quay\.io|gcr\.io|crates\.io|rubygems\.org|proxy\.golang\.org"
 )
@@ -48,11 +48,11 @@ def test_a_lock_file_holds_versions_and_hashes_alone(lock: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "planted"),
+    "pattern,planted",
     [
         (REGISTRY, "--index-url https:" + "//pypi" + ".org/simple"),
         (REGISTRY, "image: ghcr" + ".io/someone/something"),
-        (MACHINE, "open('" + "/tmp" + "/data')"),
+        (MACHINE, "cat /" + "work/data"),
         (MACHINE, "cd " + "/home" + "/me"),
     ],
 )

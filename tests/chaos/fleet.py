@@ -65,7 +65,8 @@ class WorkerSettings:
             "SLOT": str(slot),
             "WEB_PORT": str(port - slot),
         }
-        return {**kept, **{PREFIX + name: value for name, value in mine.items()}, "PYTHONPATH": str(ROOT)}
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
+        return {**kept, **{PREFIX + name: value for name, value in mine.items()}, "PYTHONPATH": path}
 
     def command(self) -> Sequence[str]:
         """Return how a worker is started."""

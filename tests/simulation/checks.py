@@ -5,15 +5,15 @@ from dataclasses import replace
 
 from processors.ingest.tenant import Account, account_key
 from processors.lane import LaneSettings
+from processors.memory import MemoryStore
 from processors.position import POSITION_KEY, Position, unpack
 from processors.vocabulary import headers as names
 from processors.vocabulary import topics
 from processors.vocabulary.reasons import Reason
 from tests.simulation.hops import COUNT, SEQ, chained, count_key, header_of, is_moved
-from tests.simulation.log import ECHO
+from tests.simulation.log import ECHO, Transaction
 from tests.simulation.model import INPUTS, Model, check_ledger, gather, reason_of
-from tests.simulation.replay import Folded, Written, by_transaction, compare_state, fold_lane
-from tests.simulation.store import Database, lane_store
+from tests.simulation.replay import Folded, Written, by_transaction, compare_index, compare_state, fold_lane, keys_of
 from tests.simulation.violation import ensure
 from tests.simulation.world import WINDOW_MS, World
 
@@ -73,11 +73,10 @@ def _check_positions(world: World, number: int) -> None:
             ensure(same, "offsets", f"lane {number}: the group has {group} of {topic}, the state {dict(last.applied)}")
 
 
-def _check_marks(world: World, number: int, written: dict[object, Written]) -> None:
+def _check_marks(world: World, number: int, written: dict[Transaction, Written]) -> None:
     """A transaction without a journal entry has written a position and nothing else."""
-    del world
     for transaction, places in written.items():
-        if getattr(transaction, "producer", "") != f"lane-{number}":
+        if transaction.producer != f"lane-{number}":
             continue
         journaled = len(places.get((topics.JOURNAL, number), ()))
         ensure(journaled <= 1, "journal", f"lane {number}: a transaction has {journaled} entries")
@@ -85,37 +84,35 @@ def _check_marks(world: World, number: int, written: dict[object, Written]) -> N
             keys = [record.key for record in places.get((topics.STATE, number), ())]
             alone = len(places) == 1 and keys == [POSITION_KEY]
             ensure(alone, "journal", f"lane {number}: a transaction without an entry has written {sorted(places)}")
-    changelog = {r.transaction for r in _state_records(written, number)}
-    ensure(None not in changelog, "journal", f"lane {number}: the changelog was written outside of a transaction")
-
-
-def _state_records(written: dict[object, Written], number: int) -> list[object]:
-    return [record for places in written.values() for record in places.get((topics.STATE, number), ())]
+    for topic in (topics.STATE, topics.JOURNAL):
+        inside = all(record.transaction for record in world.cluster.partitions[topic, number].committed())
+        ensure(inside, "journal", f"lane {number}: {topic} was written outside of a transaction")
 
 
 def _check_copies(world: World, number: int, fold: Folded) -> None:
     """The changelog, and the local copy of the lane's owner, hold what the journal gives."""
-    for compacted in (False, True):
-        changelog = Database()
-        store = lane_store(changelog, number, lambda: 0)
-        partition = world.cluster.partitions[topics.STATE, number]
-        for record in partition.records if compacted else partition.archive:
+    partition = world.cluster.partitions[topics.STATE, number]
+    for what, records in (("all of the changelog", partition.archive), ("the compacted changelog", partition.records)):
+        changelog = MemoryStore()
+        for record in records:
             if record.committed:
-                store.apply({record.key or b"": record.value}, 0)
-        compare_state(fold.database, changelog, number, "changelog", f"the changelog (compacted: {compacted})")
+                changelog.apply({record.key or b"": record.value})
+        compare_state(fold.store, changelog.values, number, "changelog", what)
     owner = world.assigned[number]
     if owner is not None:
-        compare_state(fold.database, owner.database, number, "local store", f"the store of {owner.name}")
+        state, index = keys_of(owner.database, number)
+        compare_state(fold.store, state, number, "local store", f"the store of {owner.name}")
+        compare_index(fold.store, index, number, f"the index of {owner.name}")
 
 
-def _check_from_the_middle(world: World, written: dict[object, Written], folded: dict[int, Folded]) -> None:
+def _check_from_the_middle(world: World, written: dict[Transaction, Written], folded: dict[int, Folded]) -> None:
     """Folding from a checkpoint comes to the same end as folding from nothing."""
     number = max(folded, key=lambda lane: folded[lane].commits)
     start = folded[number].commits // 2
     if start:
         settings = LaneSettings(number, world.profile.lanes, world.hops)
         again = fold_lane(world.cluster, settings, written, start)
-        compare_state(folded[number].database, again.database, number, "checkpoint", "a fold from the middle")
+        compare_state(folded[number].store, again.store.values, number, "checkpoint", "a fold from the middle")
 
 
 def _model(world: World, folded: dict[int, Folded]) -> Model:
@@ -159,7 +156,7 @@ def _made(world: World, number: int) -> Counter[str]:
 def _check_accounts(world: World, model: Model, folded: dict[int, Folded]) -> None:
     """The counters in state are what the topics hold."""
     for tenant in world.driver.plan.tenants:
-        store = lane_store(folded[tenant.lane].database, tenant.lane, lambda: 0)
+        store = folded[tenant.lane].store
         packed, chain = store.get_many((account_key(tenant.name), count_key(tenant.name)))
         account = Account.load(packed, world.hops[0].ingest.settings.policy)
         mine = [sent for sent in world.driver.sent if sent.tenant == tenant.name]

@@ -1,18 +1,21 @@
 """Fold each lane's journal again from nothing, and compare everything that was written with what comes out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from processors import journal, lane, position
-from processors.lane import Batch, Commit, LaneSettings
+from processors import journal, position
+from processors.fold import fold
+from processors.lane import Commit, LaneSettings
+from processors.memory import MemoryStore
 from processors.position import POSITION_KEY, Position
+from processors.state import INDEX_KIND
 from processors.vocabulary import topics
 from tests.simulation.log import Cluster, Stored, Transaction
-from tests.simulation.store import Database, lane_store
+from tests.simulation.store import Database
 from tests.simulation.violation import ensure
 
-CHANGELOG_LIKE: Final = (topics.STATE, topics.JOURNAL)
+NOT_OUTPUTS: Final = (topics.STATE, topics.JOURNAL)
 Written = dict[tuple[str, int], list[Stored]]
 """What one transaction has put where."""
 
@@ -22,7 +25,7 @@ class Folded:
     """A lane's journal, carried out once more."""
 
     position: Position
-    database: Database
+    store: MemoryStore
     commits: int = 0
     stepped_at: dict[tuple[str, int], int] = field(default_factory=dict)
     """For each input record (topic, offset) the lane's time when it was stepped."""
@@ -48,31 +51,37 @@ def fold_lane(
 ) -> Folded:
     """Fold a lane's journal, from its beginning or from the changelog as it was at an entry."""
     number = settings.lane
-    entries = cluster.partitions[topics.JOURNAL, number].committed()
-    folded = Folded(Position(), Database())
-    store = lane_store(folded.database, number, lambda: 0)
+    records = cluster.partitions[topics.JOURNAL, number].committed()
+    store = MemoryStore()
+    folded = Folded(Position(), store)
     if start:
-        before = _transaction_of(entries[start - 1])
-        for change in _changelog_up_to(cluster, number, before):
-            store.apply(change, 0)
-        folded.position = position.unpack(store.get_many((POSITION_KEY,))[0] or b"")
-    for record in entries[start:]:
-        transaction = _transaction_of(record)
-        entry = journal.unpack(record.value or b"")
-        ensure(entry is not None, "journal", "an entry cannot be read")
-        assert entry is not None
+        for change in _changelog_up_to(cluster, number, _transaction_of(records[start - 1])):
+            store.apply(change)
+        folded.position = position.unpack(store.values[POSITION_KEY])
+    entries = [_entry_of(record) for record in records]
+
+    def records_of(topic: str, first: int, after: int) -> list[Stored]:
+        return [record for record in cluster.partitions[topic, number].archive[first:after] if record.committed]
+
+    commits = fold(settings, folded.position, store, entries, records_of)
+    for record, entry in zip(records[start:], entries[start:], strict=True):
         _check_entry(entry, folded.position, number)
-        batch = _batch_of(cluster, entry, number)
-        as_then = replace(settings, write_format=entry.v)
-        commit = lane.advance(as_then, folded.position, store, batch, entry.now_ms)
-        _compare(commit, written[transaction], entry, number)
-        store.apply(commit.changes, 0)
+        commit = next(commits)
+        _compare(commit, written[_transaction_of(record)], entry, number)
         folded.position = commit.position
         folded.commits += 1
         for topic, first, after in entry.ranges:
             for offset in range(first, after):
                 folded.stepped_at[topic, offset] = entry.now_ms
+    ensure(next(commits, None) is None, "journal", f"lane {number}: the fold goes on after the last entry")
     return folded
+
+
+def _entry_of(record: Stored) -> journal.Entry:
+    entry = journal.unpack(record.value or b"")
+    ensure(entry is not None, "journal", "an entry cannot be read")
+    assert entry is not None
+    return entry
 
 
 def _transaction_of(record: Stored) -> Transaction:
@@ -100,25 +109,10 @@ def _check_entry(entry: journal.Entry, last: Position, number: int) -> None:
         )
 
 
-def _batch_of(cluster: Cluster, entry: journal.Entry, number: int) -> Batch:
-    records: dict[str, Sequence[Stored]] = {}
-    for topic, first, after in entry.ranges:
-        archive = cluster.partitions[topic, number].archive
-        found = [record for record in archive[first:after] if record.committed]
-        if found:
-            records[topic] = found
-    return Batch(
-        records,
-        {topic: after for topic, _, after in entry.ranges},
-        journal.verdicts_of(entry),
-        ticks=entry.ticked,
-    )
-
-
 def _compare(commit: Commit, found: Written, entry: journal.Entry, number: int) -> None:
     """What the transaction has written is what folding its entry gives, record by record."""
     where = f"lane {number}, commit {entry.sequence}"
-    outputs = {place: records for place, records in found.items() if place[0] not in CHANGELOG_LIKE}
+    outputs = {place: records for place, records in found.items() if place[0] not in NOT_OUTPUTS}
     expected = {place: wanted for place, wanted in commit.outputs.items() if wanted}
     ensure(outputs.keys() == expected.keys(), "replay", f"{where} wrote {sorted(outputs)}, not {sorted(expected)}")
     for place, wanted in expected.items():
@@ -142,22 +136,33 @@ def _compare(commit: Commit, found: Written, entry: journal.Entry, number: int) 
         ensure(got_position == wanted_position, "position", f"{where}: {got_position}, not {wanted_position}")
 
 
-def compare_state(database: Database, other: Database, number: int, rule: str, what: str) -> None:
-    """Two copies of a lane's state hold the same keys, derived ones included."""
-    ours, theirs = _keys(database, number), _keys(other, number)
-    extra = sorted(map(repr, theirs.keys() - ours.keys()))
+def compare_state(ours: MemoryStore, theirs: dict[bytes, bytes], number: int, rule: str, what: str) -> None:
+    """A copy of a lane's state holds the keys that the journal gives, no more, no less."""
+    extra = sorted(map(repr, theirs.keys() - ours.values.keys()))
     ensure(not extra, rule, f"lane {number}: {what} has {extra[:3]} beyond the journal")
-    missing = sorted(map(repr, ours.keys() - theirs.keys()))
+    missing = sorted(map(repr, ours.values.keys() - theirs.keys()))
     ensure(not missing, rule, f"lane {number}: {what} lacks {missing[:3]}")
-    for key, value in ours.items():
+    for key, value in ours.values.items():
         if value != theirs[key] and (key != POSITION_KEY or normal(value) != normal(theirs[key])):
             ensure(False, rule, f"lane {number}: {what} has {theirs[key]!r} for {key!r}, not {value!r}")
 
 
-def _keys(database: Database, number: int) -> dict[bytes, bytes]:
-    prefix = number.to_bytes(2, "big")
-    return {
-        key[2:]: value
-        for key, value in database.data.items()
-        if key.startswith(prefix) and not key.startswith(prefix + b"\x00")
+def compare_index(ours: MemoryStore, theirs: dict[bytes, bytes], number: int, what: str) -> None:
+    """The index of members says what the segments of the journal say."""
+    wanted = {
+        INDEX_KIND + hop.encode() + b"\x00" + member: seen_ms.to_bytes(8, "big")
+        for (hop, member), seen_ms in ours._seen.items()
     }
+    differ = sorted(map(repr, wanted.items() ^ theirs.items()))
+    ensure(not differ, "index", f"lane {number}: {what} differs from the journal in {differ[:2]}")
+
+
+def keys_of(database: Database, number: int) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
+    """Return a lane's keys in a local store, and its index of members apart."""
+    prefix = number.to_bytes(2, "big")
+    state: dict[bytes, bytes] = {}
+    index: dict[bytes, bytes] = {}
+    for key, value in database.data.items():
+        if key.startswith(prefix) and not key.startswith(prefix + b"\x00"):
+            (index if key.startswith(prefix + INDEX_KIND) else state)[key[len(prefix) :]] = value
+    return state, index

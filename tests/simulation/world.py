@@ -3,7 +3,6 @@
 import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Final
 from unittest.mock import patch
 
@@ -31,21 +30,6 @@ STEPS_MAX: Final = 60_000
 """Of the time with faults; a driver that cannot finish by then has found a lane that stands still."""
 DRAIN_STEPS_MAX: Final = 40_000
 LOOK_EVERY: Final = 32
-SKEW_MS_MAX: Final = 6 * 3_600_000
-HOUR_MS: Final = 3_600_000
-LEAPS_MS: Final = (1_000, 20_000, 70_000, HOUR_MS, 30 * HOUR_MS, 100 * HOUR_MS)
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What one seed showed."""
-
-    seed: int
-    digest: int
-    steps: int
-    counts: dict[str, int]
-    rule: str = ""
-    message: str = ""
 
 
 class World:
@@ -125,9 +109,9 @@ class World:
             self.scheduler.note(f"lane {number} is {after.name}'s")
             self.workers.believe(after, number)
             if before is not None and before is not after and before.alive:
-                self.scheduler.spawn(f"tell {before.name}", self._tell(before, number), before)
+                self.scheduler.spawn(f"tell {before.name}", self.tell(before, number), before)
 
-    async def _tell(self, process: Process, lane: int) -> None:
+    async def tell(self, process: Process, lane: int) -> None:
         """Let a process know, some time later, that a lane is another's."""
         await sleep(self.chance.randrange(5_000))
         if self.assigned[lane] is not process:
@@ -160,15 +144,15 @@ class World:
             self.paused.remove(process)
         if self.processes.get(process.slot) is process:
             del self.processes[process.slot]
-            self.scheduler.spawn(f"restart {process.slot}", self._restart(process.slot), self.outside)
-        self.scheduler.spawn("session ends", self._session_ends(), self.outside)
+            self.scheduler.spawn(f"restart {process.slot}", self.restart(process.slot), self.outside)
+        self.scheduler.spawn("session ends", self.session_ends(), self.outside)
 
-    async def _restart(self, slot: int) -> None:
+    async def restart(self, slot: int) -> None:
         await sleep(self.chance.choice((100, 3_000, 15_000)))
         if slot not in self.processes:
             self.start(slot)
 
-    async def _session_ends(self) -> None:
+    async def session_ends(self) -> None:
         await sleep(self.chance.randrange(SESSION_MS))
         self.assign()
 
@@ -198,18 +182,17 @@ class World:
 
     # ------------------------------------------------------------ the run
 
-    def run(self) -> None:
-        """Run with faults until the driver is done, then calm until everything is stepped."""
+    def run(self, trouble: Callable[[], None]) -> None:
+        """Run with trouble until the driver is done, then calm until everything is stepped."""
         scheduler = self.scheduler
         scheduler.spawn("cluster", self._run_cluster(), self.outside)
         scheduler.spawn("driver", self.driver.run(), self.outside)
         for slot in self.disks:
             self.start(slot)
-        trouble = Trouble(self)
         extra = self.chance.randrange(600)
         while extra:
             scheduler.step()
-            trouble.perhaps()
+            trouble()
             if self.driver.done:
                 extra -= 1
             if scheduler.steps > STEPS_MAX:
@@ -263,127 +246,6 @@ class World:
                 if partition.read(owner.position.applied.get(topic, 0), 1)[0]:
                     return f"lane {lane} has not stepped all of {topic}"
         return ""
-
-
-class Trouble:
-    """Makes faults happen as the profile says."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.kinds = [kind for kind, weight in world.profile.weights.items() if weight]
-        self.weights = [world.profile.weights[kind] for kind in self.kinds]
-
-    def perhaps(self) -> None:
-        """Do something bad now and then."""
-        world = self.world
-        if not self.kinds or world.chance.randrange(world.profile.every):
-            return
-        kind = world.chance.choices(self.kinds, self.weights)[0]
-        getattr(self, f"_{kind}")()
-
-    def _count(self, kind: str, detail: str = "") -> None:
-        self.world.network.count(kind)
-        self.world.scheduler.note(f"fault: {kind} {detail}")
-
-    def _victim(self) -> Process | None:
-        live = self.world.live()
-        return self.world.chance.choice(live) if live else None
-
-    def _crash(self) -> None:
-        process = self._victim()
-        if process is not None:
-            self._count(faults.CRASH, process.name)
-            self.world.crash(process)
-
-    def _pause(self) -> None:
-        """Stop a process as SIGSTOP does; later it goes on as if nothing had been."""
-        process, world = self._victim(), self.world
-        if process is None or len(world.paused) >= len(world.disks):
-            return
-        self._count(faults.PAUSE, process.name)
-        process.paused = True
-        world.paused.append(process)
-        world.scheduler.spawn("resume", self._resume(process), world.outside)
-        world.scheduler.spawn("session ends", world._session_ends(), world.outside)
-        if world.chance.random() < world.profile.replaced:
-            del world.processes[process.slot]
-            world.scheduler.spawn("replace", world._restart(process.slot), world.outside)
-
-    async def _resume(self, process: Process) -> None:
-        world = self.world
-        await sleep(world.chance.choice((500, 5_000, 20_000, 60_000)))
-        if process not in world.paused:
-            return
-        world.paused.remove(process)
-        process.paused = False
-        world.scheduler.note(f"{process.name} goes on")
-        for lane in sorted(process.wanted):
-            if world.assigned[lane] is not process:
-                world.scheduler.spawn(f"tell {process.name}", world._tell(process, lane), process)
-        if world.processes.get(process.slot) is not process:
-            world.scheduler.spawn("end zombie", self._end(process), world.outside)
-
-    async def _end(self, process: Process) -> None:
-        """A zombie whose slot has another process is ended some time later."""
-        await sleep(self.world.chance.randrange(8_000))
-        if process.alive:
-            self.world.crash(process)
-
-    def _move(self) -> None:
-        lane = self.world.chance.randrange(self.world.profile.lanes)
-        self._count(faults.MOVE, f"lane {lane}")
-        self.world.assign(lane)
-
-    def _leave(self) -> None:
-        """Stop a process in good order: what is under way is finished first."""
-        process, world = self._victim(), self.world
-        if process is None:
-            return
-        self._count(faults.LEAVE, process.name)
-        process.leaving = True
-        process.wanted.clear()
-        world.scheduler.spawn("leave", self._left(process), process)
-
-    async def _left(self, process: Process) -> None:
-        world = self.world
-        while process.loops:
-            await sleep(100)
-        process.database.flush()
-        process.alive = False
-        world.scheduler.note(f"{process.name} has left")
-        if world.processes.get(process.slot) is process:
-            del world.processes[process.slot]
-        world.assign()
-        world.scheduler.spawn("restart", world._restart(process.slot), world.outside)
-
-    def _wrong_belief(self) -> None:
-        """Make a process believe that it owns a lane, for a while."""
-        process, world = self._victim(), self.world
-        lane = world.chance.randrange(world.profile.lanes)
-        if process is not None and world.assigned[lane] is not process:
-            self._count(faults.BELIEF, f"{process.name} lane {lane}")
-            world.workers.believe(process, lane)
-            world.scheduler.spawn(f"tell {process.name}", world._tell(process, lane), process)
-
-    def _clock_jump(self) -> None:
-        process, chance = self._victim(), self.world.chance
-        if process is not None:
-            most = chance.choice((500, 60_000, SKEW_MS_MAX))
-            process.skew_ms = chance.randrange(-most, most)
-            self._count(faults.CLOCK, f"{process.name} {process.skew_ms}")
-
-    def _time_leap(self) -> None:
-        world = self.world
-        leap_ms = world.chance.choice(LEAPS_MS)
-        self._count(faults.LEAP, str(leap_ms))
-        world.scheduler.now_ms += leap_ms
-
-    def _compaction(self) -> None:
-        self.world.compact()
-
-    def _offsets_expired(self) -> None:
-        self._count(faults.EXPIRE)
-        self.world.cluster.offsets.clear()
 
 
 @contextmanager

@@ -165,6 +165,8 @@ CONTENT_TYPES: Final[tuple[bytes | None, ...]] = (
     b"",
     None,
 )
+VALUES: Final[tuple[bytes | None, ...]] = (None, b"", b"\xff\x00", b'{"a":NaN}', b"plain text")
+"""Of records in binary mode."""
 KEYS: Final[tuple[bytes | None, ...]] = (
     *([None] * 10),
     *([TENANT.encode()] * 8),
@@ -183,29 +185,25 @@ def record(draw: Random) -> PlainRecord:
     """Return a record of any of the kinds."""
     kind = draw.random()
     if kind < 0.03:
-        return _record(draw, draw.randbytes(draw.randrange(40)), _headers(draw))
+        return _record(draw.randbytes(draw.randrange(40)), _headers(draw), draw.choice(KEYS))
     if kind < 0.2:
         return _binary(draw)
     value = _render(draw, _members(draw, odds=0 if kind < 0.5 else draw.randrange(1, 4)))
     if kind > 0.85:
         value = _damaged(draw, value)
-    return _record(draw, value, _headers(draw) if draw.random() < 0.2 else ())
+    return _record(value, _headers(draw) if draw.random() < 0.2 else (), draw.choice(KEYS))
 
 
 def right(draw: Random) -> PlainRecord:
     """Return a record that is right, in either mode."""
     if draw.random() < 0.3:
-        return _binary(draw, odds=0)
+        return _right_binary(draw)
     headers = draw.choice(((), (("content-type", CONTENT_TYPES[1]),), (("x", b"1"),)))
-    return _record(draw, _render(draw, _members(draw, odds=0)), headers, key=draw.choice((None, TENANT.encode())))
+    return _record(_render(draw, _members(draw, odds=0)), headers, draw.choice((None, TENANT.encode())))
 
 
-def _record(
-    draw: Random, value: bytes | None, headers: tuple[Header, ...], key: bytes | None | type[Ellipsis] = Ellipsis
-) -> PlainRecord:
-    return PlainRecord(
-        "signals.in", 3, 17, 1_795_256_000_123, draw.choice(KEYS) if key is Ellipsis else key, value, headers
-    )
+def _record(value: bytes | None, headers: tuple[Header, ...], key: bytes | None) -> PlainRecord:
+    return PlainRecord("signals.in", 3, 17, 1_795_256_000_123, key, value, headers)
 
 
 def _members(draw: Random, odds: int) -> list[tuple[str, str]]:
@@ -234,9 +232,7 @@ def _make_odd(draw: Random, members: list[tuple[str, str]]) -> None:
         case 1:
             members[at] = (name, draw.choice(draw.choice(list(GOOD.values()))))
         case 2:
-            members.append(
-                (name, draw.choice((written, draw.choice(ODD), draw.choice(GOOD[name]) if name in GOOD else "1")))
-            )
+            members.append((name, draw.choice((written, draw.choice(ODD), *GOOD.get(name, ())))))
         case 3:
             members.append((draw.choice(ODD_NAMES), draw.choice(ODD + GOOD["ext2"])))
         case 4:
@@ -255,9 +251,8 @@ def _render(draw: Random, members: list[tuple[str, str]]) -> bytes:
     elif style == 2:
         text = "{\n" + ",\n".join(f'  "{name}": {written}' for name, written in members) + "\n}\n"
     else:
-        blank = lambda: draw.choice(BLANKS)  # noqa: E731 - a short name for what stands in between everything
-        inside = ",".join(f'{blank()}"{name}"{blank()}:{blank()}{written}{blank()}' for name, written in members)
-        text = f"{blank()}{{{inside}}}{blank()}"
+        parts = [part for name, written in members for part in (",", f'"{name}"', ":", written)]
+        text = "".join(draw.choice(BLANKS) + part for part in ("{", *parts[1:], "}", ""))
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -296,31 +291,33 @@ def _headers(draw: Random) -> tuple[Header, ...]:
     return tuple(headers)
 
 
-def _binary(draw: Random, odds: int | None = None) -> PlainRecord:
-    if odds is None:
-        odds = max(0, draw.randrange(-2, 3))
+def _right_binary(draw: Random) -> PlainRecord:
     headers: list[Header] = []
-    for name, written in _members(draw, odds):
-        try:
-            text = json.loads(written)
-        except ValueError:
-            text = written
-        raw: bytes | None
-        if text is None and odds == 0:
-            continue
-        if isinstance(text, str):
-            raw = text.encode("utf-8", "surrogatepass")
-        else:
-            raw = None if text is None else json.dumps(text).encode()
-        if name == "datacontenttype":
-            headers.append(("content-type", raw))
-        elif odds or (name not in {"data", "data_base64"} and raw):
-            headers.append((f"ce_{name}", raw))
-    if odds and draw.random() < 0.1:
+    for name, written in _members(draw, odds=0):
+        raw = _as_header(written)
+        if raw and name not in DATA:
+            headers.append(("content-type" if name == "datacontenttype" else f"ce_{name}", raw))
+    return _record(draw.choice(VALUES), tuple(headers), None)
+
+
+def _binary(draw: Random) -> PlainRecord:
+    headers: list[Header] = [("traceparent", TRACEPARENT.encode())] if draw.random() < 0.3 else []
+    for name, written in _members(draw, odds=draw.choice((0, 0, 1, 2))):
+        if name not in DATA or draw.random() < 0.05:
+            headers.append(("content-type" if name == "datacontenttype" else f"ce_{name}", _as_header(written)))
+    if draw.random() < 0.05:
         headers.append(("content-type", draw.choice(CONTENT_TYPES)))
-    if odds and draw.random() < 0.1:
+    if draw.random() < 0.05:
         headers.append((f"ce_{draw.choice(ODD_NAMES)}", draw.randbytes(4)))
-    if draw.random() < 0.3:
-        headers.insert(0, ("traceparent", TRACEPARENT.encode()))
-    value = draw.choice((None, b"", b"\xff\x00", b'{"a":NaN}', b"plain text"))
-    return _record(draw, value, tuple(headers), **({"key": None} if odds == 0 else {}))
+    return _record(draw.choice(VALUES), tuple(headers), draw.choice(KEYS))
+
+
+def _as_header(written: str) -> bytes | None:
+    """Return the value that a JSON text stands for as a header's, what is no JSON as it is."""
+    try:
+        value = json.loads(written)
+    except ValueError:
+        return written.encode("utf-8", "surrogatepass")
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")
+    return None if value is None else written.encode()

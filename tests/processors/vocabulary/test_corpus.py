@@ -19,7 +19,7 @@ def _text(written: Any) -> bytes | None:
     """Large texts are written as [before, unit, how often, after]."""
     if isinstance(written, dict):
         before, unit, times, after = written["repeat"]
-        return (before + unit * times + after).encode()
+        return f"{before}{unit * times}{after}".encode()
     return None if written is None else str(written).encode()
 
 

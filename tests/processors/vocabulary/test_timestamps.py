@@ -10,6 +10,10 @@ from hypothesis import strategies as st
 from processors.vocabulary.timestamps import TIME_MS_MAX, is_time, rfc3339
 from tests.processors.vocabulary import oracle
 
+SHAPE: Final = (
+    r"\A[0-9]{4}-[01][0-9]-[0-3][0-9][Tt ][0-2][0-9]:[0-6][0-9]:[0-6][0-9]"
+    r"(\.[0-9]{0,9})?([Zz]|[+-][0-2][0-9]:[0-6][0-9])?\Z"
+)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -36,10 +40,6 @@ def test_every_day_of_leap_and_common_years() -> None:
                 assert is_time(text) == oracle.is_time(text), text
 
 
-@given(
-    st.from_regex(
-        r"\A[0-9]{4}-[01][0-9]-[0-3][0-9][Tt ][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\.[0-9]{0,9})?([Zz]|[+-][0-2][0-9]:[0-6][0-9])?\Z"
-    )
-)
+@given(st.from_regex(SHAPE))
 def test_shapes_agree_with_the_second_opinion(text: str) -> None:
     assert is_time(text) == oracle.is_time(text)
