@@ -114,7 +114,13 @@ class Peer(Contender):
     """A peer: a module of `bench.peers` in the peers' environment."""
 
     def __init__(
-        self, module: str, work: Work, *, quiet_seconds: float, strict: bool = True, tuned: bool = False,
+        self,
+        module: str,
+        work: Work,
+        *,
+        quiet_seconds: float,
+        strict: bool = True,
+        tuned: bool = False,
         forgets: bool = False,
     ) -> None:
         super().__init__(f"{module}{'_tuned' if tuned else ''}", work, quiet_seconds=quiet_seconds, strict=strict)

@@ -66,7 +66,9 @@ async def ground(options: Options) -> AsyncIterator[Ground]:
     done = False
     try:
         if not options.quick and (free := shutil.disk_usage(folder).free) < FREE_BYTES_MIN:
-            raise SystemExit(f"{folder} has {free >> 30} GiB free; a full run needs {FREE_BYTES_MIN >> 30}: set TMPDIR.")
+            raise SystemExit(
+                f"{folder} has {free >> 30} GiB free; a full run needs {FREE_BYTES_MIN >> 30}: set TMPDIR."
+            )
         address = options.kafka
         if not address:
             say("starting Kafka")

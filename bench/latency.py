@@ -77,7 +77,7 @@ class Arrivals:
 async def _arrivals(where: Ground, sink: str) -> "AsyncIterator[Arrivals]":
     """Read a topic from its present end on."""
     reader: AIOKafkaConsumer[bytes, bytes] = AIOKafkaConsumer(
-        bootstrap_servers=where.kafka, isolation_level="read_committed", enable_auto_commit=False
+        bootstrap_servers=where.kafka, isolation_level="read_committed", enable_auto_commit=False, fetch_max_wait_ms=20
     )
     await reader.start()
     partitions = [TopicPartition(sink, lane) for lane in range(LANES)]
@@ -117,8 +117,16 @@ async def _start_bare(where: Ground) -> Path:
     """Start a handler that produces, and a loop that copies in transactions: two processes, as Hopline has."""
     name = f"{where.name}-bare"
     task = Task(
-        kafka=where.kafka, source=f"{name}-in", sink=f"{name}-out", changelog="", name=name, data_dir="", lanes=LANES,
-        known=0, tenants=TENANTS, tuned=False,
+        kafka=where.kafka,
+        source=f"{name}-in",
+        sink=f"{name}-out",
+        changelog="",
+        name=name,
+        data_dir="",
+        lanes=LANES,
+        known=0,
+        tenants=TENANTS,
+        tuned=False,
     )
     await broker.make_topics(where.kafka, [task.source, task.sink], LANES)
     asked, port = json.dumps(asdict(task)), free_port()

@@ -51,16 +51,16 @@ def _segment(lane: int, ids: list[str]) -> broker.Keyed:
 
 async def bare_faust(kafka: str, name: str, _changelog: str, _source: str, work: Work) -> None:
     """Its changelogs' topics only: it can fail on one that it made itself a moment ago. Its peer module knows the rest."""
-    await broker.make_topics(kafka, [f"{name}-{table}-changelog" for table in ("seen", "counts")], work.lanes, compacted=True)
+    await broker.make_topics(
+        kafka, [f"{name}-{table}-changelog" for table in ("seen", "counts")], work.lanes, compacted=True
+    )
 
 
 async def quix(kafka: str, name: str, _changelog: str, source: str, work: Work) -> None:
     """One record for each key, under the prefix of the message key, with its column family."""
     changelog = f"changelog__{name}--{source}--default"
     await broker.make_topics(kafka, [changelog], work.lanes, compacted=True)
-    records = (
-        (lane, tenant.encode() + b"|" + json.dumps(seen).encode(), b"1") for lane, tenant, seen in _known(work)
-    )
+    records = ((lane, tenant.encode() + b"|" + json.dumps(seen).encode(), b"1") for lane, tenant, seen in _known(work))
     await broker.fill(kafka, changelog, records, headers=[QUIX_FAMILY])
 
 

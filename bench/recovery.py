@@ -106,8 +106,16 @@ async def _restore(hopline: Hopline) -> float:
 
 async def _bare(where: Ground, hopline: Hopline) -> tuple[int, float]:
     task = Task(
-        kafka=where.kafka, source=hopline.topic(topics.STATE), sink="", changelog="", name="", data_dir="",
-        lanes=hopline.lanes, known=0, tenants=0, tuned=False,
+        kafka=where.kafka,
+        source=hopline.topic(topics.STATE),
+        sink="",
+        changelog="",
+        name="",
+        data_dir="",
+        lanes=hopline.lanes,
+        known=0,
+        tenants=0,
+        tuned=False,
     )
     reader = where.children.start("bare-reader", "bench.peers.reader", json.dumps(asdict(task)))
     async with asyncio.timeout(READ_SECONDS_MAX):

@@ -67,7 +67,6 @@ async def run(options: Options) -> Result:
         return _result(*fleets, rounds=options.count)
 
 
-
 async def _introduce(where: Ground, fleet: Fleet) -> None:
     """Let each tenant send a signal, so that all are known before anything is timed."""
 
@@ -122,7 +121,9 @@ async def _turn(where: Ground, fleet: Fleet, number: int) -> None:
         alive=lambda: all(worker.alive() for worker in workers),
     )
     await _stop(hopline, workers)
-    output = await read_back(where.kafka, hopline.sink, starts, await broker.stable_ends(where.kafka, hopline.sink, lanes))
+    output = await read_back(
+        where.kafka, hopline.sink, starts, await broker.stable_ends(where.kafka, hopline.sink, lanes)
+    )
     found = rate(seen, output.offsets)
     problems = output.problems(fresh)
     fleet.problems += len(problems)

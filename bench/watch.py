@@ -46,7 +46,13 @@ class Rate:
 
 
 async def watch(
-    kafka: str, topic: str, starts: Sequence[int], *, enough: int, quiet_seconds: float, give_up_seconds: float,
+    kafka: str,
+    topic: str,
+    starts: Sequence[int],
+    *,
+    enough: int,
+    quiet_seconds: float,
+    give_up_seconds: float,
     alive: Callable[[], bool],
 ) -> Seen:
     """Follow a topic until it has grown by `enough` and then stands still, its writer dies, or nothing comes."""
@@ -85,7 +91,12 @@ def rate(seen: Seen, offsets: Sequence[Sequence[int]]) -> Rate:
     if first is None or last is None:
         raise RuntimeError("There was no output.")
     if last == first:
-        return Rate(per_second=total / (steps[last][0] - seen.began), records=total, seconds=steps[last][0] - seen.began, steps=0)
+        return Rate(
+            per_second=total / (steps[last][0] - seen.began),
+            records=total,
+            seconds=steps[last][0] - seen.began,
+            steps=0,
+        )
     seconds = steps[last][0] - steps[first][0]
     records = steps[last][1] - steps[first][1]
     return Rate(per_second=records / seconds, records=records, seconds=seconds, steps=last - first)

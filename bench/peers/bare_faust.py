@@ -83,7 +83,9 @@ def build(wanted: Task, report: Report) -> faust.App:
 def main() -> None:
     """Run a worker until told to stop, then say what it did."""
     wanted = task()
-    report = Report(notes={"outputs": "Faust sends them outside of its transactions, unless it also consumes their topic"})
+    report = Report(
+        notes={"outputs": "Faust sends them outside of its transactions, unless it also consumes their topic"}
+    )
     app = build(wanted, report)
     sys.argv = ["faust"]
     # Not WARNING: Faust then shows a spinner that is fed by debug logs of every send, a seventh of its time.
@@ -91,7 +93,12 @@ def main() -> None:
     try:
         worker.execute_from_commandline()
     finally:
-        report.print(f"{COMMIT_SECONDS_TUNED if wanted.tuned else COMMIT_SECONDS_DEFAULT} s", "faust-streaming", "aiokafka", "uvloop")
+        report.print(
+            f"{COMMIT_SECONDS_TUNED if wanted.tuned else COMMIT_SECONDS_DEFAULT} s",
+            "faust-streaming",
+            "aiokafka",
+            "uvloop",
+        )
 
 
 if __name__ == "__main__":

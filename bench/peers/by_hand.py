@@ -42,13 +42,15 @@ def known_as(tenant: str, event: Event) -> str:
 def restore(wanted: Task) -> State:
     """Read the changelog from its beginning."""
     state = State()
-    reader = Consumer({
-        "bootstrap.servers": wanted.kafka,
-        "group.id": f"{wanted.name}-restore",
-        "enable.auto.commit": False,
-        "isolation.level": "read_committed",
-        "enable.partition.eof": True,
-    })
+    reader = Consumer(
+        {
+            "bootstrap.servers": wanted.kafka,
+            "group.id": f"{wanted.name}-restore",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+        }
+    )
     try:
         reader.assign([TopicPartition(wanted.changelog, lane, OFFSET_BEGINNING) for lane in range(wanted.lanes)])
         left = wanted.lanes
@@ -72,21 +74,25 @@ def run(wanted: Task, report: Report) -> None:
     on_stop(stop.set)
     state = restore(wanted)
     report.notes["restored_ids"] = str(len(state.ids))
-    reader = Consumer({
-        "bootstrap.servers": wanted.kafka,
-        "group.id": wanted.name,
-        "auto.offset.reset": "earliest",
-        "enable.auto.commit": False,
-        "isolation.level": "read_committed",
-        "fetch.message.max.bytes": 4 * 1_048_576,
-    })
-    writer = Producer({
-        "bootstrap.servers": wanted.kafka,
-        "transactional.id": wanted.name,
-        "linger.ms": 5,
-        "batch.size": 1_000_000,
-        "queue.buffering.max.messages": 1_000_000,
-    })
+    reader = Consumer(
+        {
+            "bootstrap.servers": wanted.kafka,
+            "group.id": wanted.name,
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "fetch.message.max.bytes": 4 * 1_048_576,
+        }
+    )
+    writer = Producer(
+        {
+            "bootstrap.servers": wanted.kafka,
+            "transactional.id": wanted.name,
+            "linger.ms": 5,
+            "batch.size": 1_000_000,
+            "queue.buffering.max.messages": 1_000_000,
+        }
+    )
     try:
         writer.init_transactions(CALL_SECONDS_MAX)
         reader.subscribe([wanted.source])
@@ -135,6 +141,4 @@ def transact(wanted: Task, state: State, messages: list[Message], reader: Consum
 if __name__ == "__main__":
     ours = Report()
     run(task(), ours)
-    ours.print(
-        f"{TRANSACTION_RECORDS_MAX} records or {TRANSACTION_SECONDS_MAX} s at most", "confluent-kafka", "orjson"
-    )
+    ours.print(f"{TRANSACTION_RECORDS_MAX} records or {TRANSACTION_SECONDS_MAX} s at most", "confluent-kafka", "orjson")

@@ -14,6 +14,7 @@ TRANSACTION_RECORDS_MAX: Final = 2_000
 FETCH_BYTES_MAX: Final = 4 * 1_048_576
 BATCH_BYTES_MAX: Final = 256 * 1_024
 IDLE_MS: Final = 200
+WAIT_MS: Final = 20
 
 
 async def copy(wanted: Task, report: Report) -> None:
@@ -29,6 +30,7 @@ async def copy(wanted: Task, report: Report) -> None:
         enable_auto_commit=False,
         isolation_level="read_committed",
         max_partition_fetch_bytes=FETCH_BYTES_MAX,
+        fetch_max_wait_ms=WAIT_MS,
     )
     writer: AIOKafkaProducer[bytes, bytes] = AIOKafkaProducer(
         bootstrap_servers=wanted.kafka,

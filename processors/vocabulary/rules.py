@@ -1,7 +1,7 @@
 """What CloudEvents 1.0 and Hopline ask of each attribute, and what to tell a sender who got it wrong."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -79,8 +79,8 @@ def is_source(text: str) -> bool:
 
 @lru_cache(maxsize=_REMEMBERED_MAX)
 def is_type(text: str) -> bool:
-    """Tell whether a text is an event's type: segments with dots between them."""
-    return len(text) <= TYPE_CHARACTERS_MAX and _TYPE(text) is not None and _FORBIDDEN(text) is None
+    """Tell whether a text is an event's type: segments with dots between them. The caller bounds its length."""
+    return _TYPE(text) is not None and _FORBIDDEN(text) is None
 
 
 @lru_cache(maxsize=_REMEMBERED_MAX)
@@ -192,7 +192,7 @@ def problems_of(attributes: Mapping[str, Scalar]) -> list[Problem]:
     """Return what is wrong with the attributes, all of it, field by field. The tenant is judged apart."""
     problems = [Problem(name, message) for name, message in _MISSING.items() if name not in attributes]
     if len(attributes) > ATTRIBUTE_COUNT_MAX:
-        problems.append(Problem("attributes", f"are more than {ATTRIBUTE_COUNT_MAX}; put the rest into the data"))
+        problems.append(too_many(len(attributes)))
     for name, value in attributes.items():
         wrong = _wrong(name, value)
         if wrong:
@@ -221,16 +221,25 @@ def _wrong_retrycount(value: Scalar) -> str:
     return ""
 
 
-def invalid(problems: Iterable[Problem]) -> Rejected:
+def too_many(count: int) -> Problem:
+    """Return what is wrong with so many attributes."""
+    return Problem("attributes", f"are {count}, {ATTRIBUTE_COUNT_MAX} are the limit; put the rest into the data")
+
+
+def invalid(problems: Sequence[Problem]) -> Rejected:
     """Return a refusal that lists the problems, or the first of them and how many more there are."""
-    listed = tuple(problems)
-    if len(listed) > PROBLEMS_MAX:
-        more = Problem("", f"and {len(listed) - PROBLEMS_MAX + 1} problems more")
-        listed = (*listed[: PROBLEMS_MAX - 1], more)
-    return Rejected(Reason.INVALID_ENVELOPE, listed)
+    return Rejected(Reason.INVALID_ENVELOPE, _listed(problems, len(problems)))
 
 
-def duplicate(names: Iterable[str]) -> Rejected:
+def duplicate(names: Sequence[str]) -> Rejected:
     """Return a refusal of attributes that occur more than once."""
-    problems = invalid(Problem(shown(name), "occurs twice, so readers could disagree; send it once") for name in names)
-    return Rejected(Reason.DUPLICATE_ATTRIBUTE, problems.problems)
+    message = "occurs twice, so readers could disagree; send it once"
+    problems = [Problem(shown(name), message) for name in names[:PROBLEMS_MAX]]
+    return Rejected(Reason.DUPLICATE_ATTRIBUTE, _listed(problems, len(names)))
+
+
+def _listed(problems: Sequence[Problem], count: int) -> tuple[Problem, ...]:
+    if count <= PROBLEMS_MAX:
+        return tuple(problems)
+    more = Problem("", f"and {count - PROBLEMS_MAX + 1} problems more")
+    return (*problems[: PROBLEMS_MAX - 1], more)

@@ -24,6 +24,7 @@ from processors.vocabulary.limits import (
     ID_BYTES_MAX,
     RETRYCOUNT_MAX,
     SOURCE_BYTES_MAX,
+    TYPE_CHARACTERS_MAX,
 )
 from processors.vocabulary.reasons import Problem, Rejected
 from processors.vocabulary.signal import Mode, Scalar, Signal, members_of
@@ -33,6 +34,8 @@ _DELETE: Final = 0x7F
 _BACKSLASH: Final = b"\\"[0]
 _FIRST_NAME_BYTES_MAX: Final = 48
 """So far into a value its first name has ended, and shows whether its writer puts blanks."""
+_MEMBERS_JUDGED_MAX: Final = 4 * ATTRIBUTE_COUNT_MAX
+"""With more of them none is looked at, so that a hostile value takes no time to speak of."""
 _DATA: Final = frozenset({"data", "data_base64"})
 _STRUCTURED: Final = Mode.STRUCTURED
 _PLAIN: Final = rules.KNOWN | _DATA
@@ -88,6 +91,7 @@ def plain_length(envelope: Envelope) -> int:  # noqa: C901, PLR0912 - a branch f
     if (
         envelope.specversion != rules.SPECVERSION
         or len(envelope.source) > SOURCE_BYTES_MAX
+        or len(envelope.type) > TYPE_CHARACTERS_MAX
         or not rules.is_source(envelope.source)
         or not rules.is_type(envelope.type)
     ):
@@ -207,6 +211,8 @@ def _exact(arrival: Arrival, value: bytes) -> Signal | Rejected:
         return another_kind(value, "must be a JSON object, with the attributes as its members")
     except msgspec.DecodeError as error:
         return not_json(value, error)
+    if len(members) > _MEMBERS_JUDGED_MAX:
+        return rules.invalid([rules.too_many(len(members))])
     if not each_once(value, members):
         twice = [name for name, count in Counter(names_of(value.decode())).items() if count > 1]
         if twice:

@@ -1,7 +1,7 @@
 """Run programs as children: start, watch, start again when they die, stop within a bounded time.
 
-A guarded child runs under `streams/broker/guard.py`: what it says goes to a log file that is bounded, and it ends when we
-do, however we end. A plain child shares our terminal.
+A guarded child runs under `streams/broker/guard.py`: what it says goes to a bounded log file, and it ends when we do,
+however we end. A plain child shares our terminal.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,11 +134,20 @@ async def _end_within(process: asyncio.subprocess.Process, seconds_max: float) -
 
 
 class Keeper:
-    """Keeps one program running until told to stop."""
+    """Keeps one program running until told to stop. One that `may_end` is done when it ends with code 0."""
 
-    def __init__(self, program: Program, start: Callable[[], "asyncio.Future[Child] | Starting"], *, log: Path | None, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        start: Callable[[], Awaitable[Child]],
+        *,
+        tell: Callable[[str], None],
+        log: Path | None = None,
+        may_end: bool = False,
+    ) -> None:
         self.program = program
         self._start = start
+        self._may_end = may_end
         self._log = log
         self._tell = tell
         self._child: Child | None = None
@@ -174,15 +183,17 @@ class Keeper:
         failures, wait_seconds = 0, BACKOFF_SECONDS_MIN
         while True:
             began = time.monotonic()
-            self._child = await self._start()
-            code = await self._child.wait()
-            self._child = None
+            child = self._child = await self._start()
             if self._stopping:
+                await child.stop()
+            code = await child.wait()
+            self._child = None
+            if self._stopping or (code == 0 and self._may_end):
                 return
             if time.monotonic() - began > STEADY_SECONDS:
                 failures, wait_seconds = 0, BACKOFF_SECONDS_MIN
             failures += 1
-            if code in {0, MISUSED} or failures >= FAILURES_MAX:
+            if code == MISUSED or failures >= FAILURES_MAX:
                 raise self._failure(code, failures)
             self._tell(f"{self.program.name} ended ({_how(code)}); it is started again in {wait_seconds:.1f} s")
             await asyncio.sleep(wait_seconds)

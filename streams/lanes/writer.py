@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol, TypeAlias
 import aiokafka.producer.sender
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
+    IllegalOperation,
     InvalidProducerEpoch,
     KafkaError,
     ProducerFenced,
@@ -61,7 +62,7 @@ class TransactionalWriter:
                 return await self._transact(commit, due)
         except (ProducerFenced, InvalidProducerEpoch) as error:
             raise LaneLostError(str(error)) from error
-        except (KafkaError, TimeoutError, OSError, AssertionError) as error:
+        except (KafkaError, IllegalOperation, TimeoutError, OSError, AssertionError) as error:
             if was_fenced(self._producer):
                 raise LaneLostError(str(error)) from error
             # aiokafka asserts its state machine; after an error of the broker's it may be anywhere.

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from typing import Final
 
 from processors.ingest.tenant import Account, account_key
 from processors.lane import LaneSettings
@@ -10,6 +11,7 @@ from processors.position import POSITION_KEY, Position, unpack
 from processors.vocabulary import headers as names
 from processors.vocabulary import topics
 from processors.vocabulary.reasons import Reason
+from streams.lanes.owner import OWNERS_MAX
 from tests.simulation.hops import COUNT, SEQ, chained, count_key, header_of, is_moved
 from tests.simulation.log import ECHO, Transaction
 from tests.simulation.model import INPUTS, Model, check_ledger, gather, reason_of
@@ -17,13 +19,14 @@ from tests.simulation.replay import Folded, Written, by_transaction, compare_ind
 from tests.simulation.violation import ensure
 from tests.simulation.world import WINDOW_MS, World
 
-REFUSALS = (Reason.RATE_LIMITED, Reason.TENANT_SUSPENDED)
-STRIKES = ("crash", "killed_by_record", "outcome_unknown", "zombie_refused", "pause")
+REFUSALS: Final = (Reason.RATE_LIMITED, Reason.TENANT_SUSPENDED)
+STRIKES: Final = ("crash", "leave", "outcome_unknown", "zombie_refused", "pause")
 
 
 def check(world: World) -> None:
     """Raise on the first rule that does not hold."""
     _check_log(world)
+    _check_deaths(world)
     written = by_transaction(world.cluster)
     folded: dict[int, Folded] = {}
     for number in range(world.profile.lanes):
@@ -32,7 +35,7 @@ def check(world: World) -> None:
         _check_marks(world, number, written)
         folded[number] = fold_lane(world.cluster, settings, written)
         _check_copies(world, number, folded[number])
-    _check_from_the_middle(world, written, folded)
+    _check_from_checkpoints(world, written, folded)
     model = _model(world, folded)
     model.check()
     world.network.counts["innocent_stuck"] = model.innocents
@@ -52,6 +55,16 @@ def _check_log(world: World) -> None:
             elif record.producer != f"lane-{number}":
                 moved = topic in INPUTS and is_moved(record)
                 ensure(moved, "cross-lane", f"{where} has a record of {record.producer}")
+
+
+def _check_deaths(world: World) -> None:
+    """A record that kills its process does so a bounded number of times."""
+    counts = world.network.counts
+    killers = sum(sent.touch.endswith(b"kill") for sent in world.driver.sent)
+    deaths = counts.get("killed_by_record", 0)
+    # Without other faults: two owners die unaware, then each attempt counts. A fault may cost an attempt more.
+    most = killers * (OWNERS_MAX + 2) + sum(counts.get(kind, 0) for kind in STRIKES)
+    ensure(deaths <= most, "deaths", f"{killers} records have killed {deaths} processes, {most} at the most")
 
 
 def _check_positions(world: World, number: int) -> None:
@@ -105,14 +118,14 @@ def _check_copies(world: World, number: int, fold: Folded) -> None:
         compare_index(fold.store, index, number, f"the index of {owner.name}")
 
 
-def _check_from_the_middle(world: World, written: dict[Transaction, Written], folded: dict[int, Folded]) -> None:
+def _check_from_checkpoints(world: World, written: dict[Transaction, Written], folded: dict[int, Folded]) -> None:
     """Folding from a checkpoint comes to the same end as folding from nothing."""
-    number = max(folded, key=lambda lane: folded[lane].commits)
-    start = folded[number].commits // 2
-    if start:
+    latest = dict(world.workers.checkpoints)
+    for number, checkpoint in latest.items():
         settings = LaneSettings(number, world.profile.lanes, world.hops)
-        again = fold_lane(world.cluster, settings, written, start)
-        compare_state(folded[number].store, again.store.values, number, "checkpoint", "a fold from the middle")
+        if POSITION_KEY in checkpoint:
+            again = fold_lane(world.cluster, settings, written, checkpoint)
+            compare_state(folded[number].store, again.store.values, number, "checkpoint", "a fold from a checkpoint")
 
 
 def _model(world: World, folded: dict[int, Folded]) -> Model:
@@ -133,7 +146,7 @@ def _model(world: World, folded: dict[int, Folded]) -> Model:
         world.driver.sent,
         fates,
         stepped_at,
-        strikes=sum(counts.get(kind, 0) for kind in STRIKES),
+        strikes=sum(counts.get(kind, 0) for kind in (*STRIKES, "killed_by_record")),
     )
 
 

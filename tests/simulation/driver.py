@@ -20,6 +20,7 @@ from tests.simulation.scheduler import sleep
 
 WINDOWS_MS: Final = (0, 2_000, 60_000, 3_600_000)
 TOUCHES: Final = (b"ingest:raise", b"ingest:hang", b"ingest:kill", b"echo:raise", b"echo:hang", b"echo:kill")
+KILLS_MAX: Final = 2
 SETUP_POLL_MS: Final = 100
 
 
@@ -98,12 +99,12 @@ def plan(chance: random.Random, lanes: int) -> Plan:
         tenants.append(tenant)
     return Plan(
         tuple(tenants),
-        signals=chance.randrange(30, 80),
-        gap_ms=chance.choice((2, 10, 60)),
+        signals=chance.randrange(40, 140),
+        gap_ms=chance.choice((2, 15, 80)),
         doubled=chance.choice((0.0, 0.15, 0.4)),
         misplaced=chance.choice((0.0, 0.1, 0.5)),
         bad=chance.choice((0.0, 0.1)),
-        touchy=chance.choice((0.0, 0.0, 0.03, 0.08)),
+        touchy=chance.choice((0.0, 0.0, 0.02, 0.06)),
         commands=chance.choice((0.0, 0.05, 0.15)),
     )
 
@@ -119,6 +120,8 @@ class Driver:
     applied: Callable[[str, int], int]
     sent: list[Sent] = field(default_factory=list)
     done: bool = False
+    kills: int = 0
+    """Records sent that kill the process that steps them."""
     _events: dict[str, list[str]] = field(default_factory=dict)
 
     async def run(self) -> None:
@@ -162,6 +165,9 @@ class Driver:
         # Not for limited tenants: what a record does when it is released, nobody can set aside.
         if tenant.rate == 0 and chance.random() < self.plan.touchy:
             touch = chance.choice(TOUCHES)
+            if touch.endswith(b"kill"):
+                self.kills += 1
+                touch = touch if self.kills <= KILLS_MAX else b"ingest:raise"
             headers.append((TOUCH, touch))
         if chance.random() < 0.05:
             headers.append((chance.choice((names.STEPPED, names.FORMAT, names.DEAD_REASON)), b"7"))

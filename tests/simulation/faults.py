@@ -13,7 +13,8 @@ CLOCK: Final = "clock_jump"
 LEAP: Final = "time_leap"
 COMPACT: Final = "compaction"
 EXPIRE: Final = "offsets_expired"
-ACTIONS: Final = (CRASH, PAUSE, MOVE, LEAVE, BELIEF, CLOCK, LEAP, COMPACT, EXPIRE)
+NIGHT: Final = "long_absence"
+ACTIONS: Final = (CRASH, PAUSE, MOVE, LEAVE, BELIEF, CLOCK, LEAP, COMPACT, EXPIRE, NIGHT)
 """What the world does to the workers between two steps."""
 NETWORK: Final = ("lost", "late", "unanswered", "slow", "stale", "lazy")
 CONSEQUENCES: Final = (
@@ -31,6 +32,7 @@ CONSEQUENCES: Final = (
     "looped",
     "not_looped",
     "aborted",
+    "checkpoints",
 )
 """What must have come of it over many seeds, or the faults did not really hit."""
 SHARE_OF_CALM_SEEDS: Final = 0.06
@@ -60,9 +62,9 @@ def draw(chance: random.Random) -> Profile:
     profile = Profile(
         lanes=chance.randrange(2, 5),
         workers=chance.randrange(2, 4),
-        every=chance.choice((40, 90, 200)),
+        every=chance.choice((50, 120, 300)),
         formats=chance.choice(((2,), (1,), (1, 2), (2, 1))),
-        loops_max=chance.choice((0, 1, 3, 8, 10_000)),
+        loops_max=chance.choice((0, 1, 3, 8, 10_000, 10_000)),
         releases_max=chance.choice((1, 2, 1_000)),
         marker_ms_max=chance.choice((4, 40, 300)),
         lost_store=chance.choice((0.0, 0.3)),
@@ -72,6 +74,6 @@ def draw(chance: random.Random) -> Profile:
         return profile
     profile.weights = {kind: chance.choice((0.0, 1.0, 3.0)) for kind in ACTIONS}
     if chance.random() < 0.6:
-        shares = {"lost": 0.02, "late": 0.03, "unanswered": 0.03, "slow": 0.03, "stale": 0.6, "lazy": 0.5}
+        shares = {"lost": 0.01, "late": 0.015, "unanswered": 0.01, "slow": 0.02, "stale": 0.6, "lazy": 0.5}
         profile.network = {kind: share for kind, share in shares.items() if chance.random() < 0.6}
     return profile

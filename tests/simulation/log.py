@@ -191,6 +191,7 @@ class Cluster:
     current: dict[str, Transaction] = field(default_factory=dict)
     offsets: dict[tuple[str, int], int] = field(default_factory=dict)
     timed_out: int = 0
+    aborted: int = 0
     refused: int = 0
     """Requests of producers that were fenced before."""
 
@@ -264,6 +265,7 @@ class Cluster:
         """Log the decision; the markers follow."""
         transaction.commits = commits
         if not commits:
+            self.aborted += 1
             transaction.offsets.clear()
 
     def pending(self) -> list[Transaction]:

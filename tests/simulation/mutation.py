@@ -23,8 +23,8 @@ class Bug:
     rule: str
     where: str
     """`module:function` or `module:Class.method`."""
-    old: str
-    new: str
+    changes: tuple[tuple[str, str], ...]
+    """What stands there, and what stands there instead."""
 
     @contextmanager
     def planted(self) -> Iterator[None]:
@@ -41,11 +41,13 @@ class Bug:
 
     def _mutant(self, module_name: str, owner: object, name: str) -> object:
         source = textwrap.dedent(inspect.getsource(getattr(owner, name)))
-        if source.count(self.old) != 1:
-            message = f"{self.name}: {self.old!r} stands {source.count(self.old)} times in {self.where}"
-            raise MisfitError(message)
+        for old, new in self.changes:
+            if source.count(old) != 1:
+                message = f"{self.name}: {old!r} stands {source.count(old)} times in {self.where}"
+                raise MisfitError(message)
+            source = source.replace(old, new)
         found: dict[str, object] = {}
-        code = compile(source.replace(self.old, self.new), f"<{self.name}>", "exec")
+        code = compile(source, f"<{self.name}>", "exec")
         # The mutant sees its module's names as the original does, also those that change later.
         exec(code, vars(sys.modules[module_name]), found)  # noqa: S102 - the source is our own
         return found[name]

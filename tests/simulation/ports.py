@@ -97,7 +97,7 @@ class SimulatedKafka:
     async def fence(self, lane: int) -> "SimulatedWriter":
         """See `streams.lanes.ports.Kafka.fence`."""
         producer = f"lane-{lane}"
-        epoch = await self.request(lambda: self.cluster.fence(producer))
+        epoch = await self.request(lambda: self.cluster.fence(producer), late=lambda: self.cluster.fence(producer))
         self.scheduler.note(f"lane {lane} fenced, epoch {epoch}")
         return SimulatedWriter(self, lane, producer, epoch)
 
@@ -181,6 +181,11 @@ class SimulatedWriter:
         self._producer = producer
         self._epoch = epoch
 
+    @property
+    def newest(self) -> bool:
+        """Whether no other owner has fenced this one so far."""
+        return self._kafka.cluster.epochs[self._producer] == self._epoch
+
     async def commit(self, commit: Commit, *, due: Mapping[str, int]) -> int:
         """See `streams.lanes.ports.Writer.commit`."""
         kafka, scheduler = self._kafka, self._kafka.scheduler
@@ -257,6 +262,8 @@ class SimulatedReader:
         """See `streams.lanes.ports.Reader.fetch`."""
         network = self._kafka.network
         await switch()
+        if network.hit("lost", network.lost):
+            raise OutcomeUnknownError("the fetch was lost")
         found: dict[str, Sequence[Record]] = {}
         asked = [topic for topic in self._positions if network.chance.random() < 0.8]
         for topic in asked:

@@ -47,17 +47,20 @@ def normal(packed: bytes) -> Position:
 
 
 def fold_lane(
-    cluster: Cluster, settings: LaneSettings, written: Mapping[Transaction, Written], start: int = 0
+    cluster: Cluster,
+    settings: LaneSettings,
+    written: Mapping[Transaction, Written],
+    checkpoint: Mapping[bytes, bytes] | None = None,
 ) -> Folded:
-    """Fold a lane's journal, from its beginning or from the changelog as it was at an entry."""
+    """Fold a lane's journal, from its beginning or from a checkpoint."""
     number = settings.lane
     records = cluster.partitions[topics.JOURNAL, number].committed()
     store = MemoryStore()
     folded = Folded(Position(), store)
-    if start:
-        for change in _changelog_up_to(cluster, number, _transaction_of(records[start - 1])):
-            store.apply(change)
-        folded.position = position.unpack(store.values[POSITION_KEY])
+    if checkpoint is not None:
+        store.apply(checkpoint)
+        folded.position = position.unpack(checkpoint[POSITION_KEY])
+    start = folded.position.sequence
     entries = [_entry_of(record) for record in records]
 
     def records_of(topic: str, first: int, after: int) -> list[Stored]:
@@ -88,13 +91,6 @@ def _transaction_of(record: Stored) -> Transaction:
     ensure(record.transaction is not None, "journal", "an entry stands outside of a transaction")
     assert record.transaction is not None
     return record.transaction
-
-
-def _changelog_up_to(cluster: Cluster, number: int, last: Transaction) -> list[dict[bytes, bytes | None]]:
-    """Return the changelog's records up to the end of a transaction, one after the other."""
-    records = cluster.partitions[topics.STATE, number].committed()
-    end = max(at for at, record in enumerate(records) if record.transaction is last) + 1
-    return [{record.key or b"": record.value} for record in records[:end]]
 
 
 def _check_entry(entry: journal.Entry, last: Position, number: int) -> None:

@@ -54,6 +54,16 @@ class Cursor:
         self._at += 1
 
 
+class Frozen:
+    """Stands for RocksDB's snapshot."""
+
+    def __init__(self, data: dict[bytes, bytes], keys: list[bytes]) -> None:
+        self._data, self._keys = data, keys
+
+    def iter(self) -> Cursor:
+        return Cursor(self._data, self._keys)
+
+
 class Database:
     """Stands for `rocksdict.Rdict`: one worker slot's database, with what is not on disk yet."""
 
@@ -70,6 +80,9 @@ class Database:
 
     def iter(self, _options: object) -> Cursor:
         return Cursor(self.data, self.keys)
+
+    def snapshot(self) -> "Frozen":
+        return Frozen(dict(self.data), list(self.keys))
 
     def write(self, batch: Batch, _options: object = None) -> None:
         self._put(tuple(batch.writes))

@@ -10,7 +10,13 @@ from tests.simulation.world import World
 
 SKEW_MS_MAX: Final = 6 * 3_600_000
 HOUR_MS: Final = 3_600_000
-LEAPS_MS: Final = (1_000, 20_000, 70_000, HOUR_MS, 30 * HOUR_MS, 100 * HOUR_MS)
+MINUTE_MS: Final = 60_000
+LEAPS_MS: Final = (
+    *(1_000, 3_000, 20_000, 25_000, 40_000, 70_000),
+    *(10 * MINUTE_MS, 25 * MINUTE_MS, 40 * MINUTE_MS, HOUR_MS, 30 * HOUR_MS),
+)
+NIGHT_MS: Final = 200 * HOUR_MS
+"""Longer than tombstones are kept."""
 
 
 class Trouble:
@@ -30,6 +36,7 @@ class Trouble:
             faults.LEAP: self._leap,
             faults.COMPACT: world.compact,
             faults.EXPIRE: self._expire,
+            faults.NIGHT: self._long_absence,
         }
 
     def perhaps(self) -> None:
@@ -136,6 +143,15 @@ class Trouble:
         leap_ms = world.chance.choice(LEAPS_MS)
         self._count(faults.LEAP, str(leap_ms))
         world.scheduler.now_ms += leap_ms
+
+    def _long_absence(self) -> None:
+        """Let so much time pass that tombstones are gone, then give lanes back to who had them long ago."""
+        world = self.world
+        self._count(faults.NIGHT)
+        world.scheduler.now_ms += NIGHT_MS
+        world.compact()
+        for lane in range(world.profile.lanes):
+            world.assign(lane)
 
     def _expire(self) -> None:
         self._count(faults.EXPIRE)

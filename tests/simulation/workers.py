@@ -13,15 +13,19 @@ from processors.step import Hop
 from streams.lanes.owner import Clocks, LaneOwner
 from streams.lanes.ports import LaneLostError, OutcomeUnknownError
 from tests.simulation.hops import HangError
-from tests.simulation.ports import Network, SimulatedKafka
+from streams.lanes.store import RocksLaneStore
+from tests.simulation.ports import Network, SimulatedKafka, SimulatedWriter
 from tests.simulation.scheduler import Home, Scheduler, Task, sleep, switch
 from tests.simulation.store import Database, lane_store
+from tests.simulation.violation import ensure
 
 RETAKE_MS: Final = 13_000
 """After this long without a new assignment, a lane that was lost is taken again: nobody else has it."""
 POLL_MS: Final = 250
 BACKOFF_MS: Final = (100, 300, 1_000, 2_000)
 STEP_TIMEOUT_MS: Final = 5_000
+CHECKPOINTS: Final = 0.02
+"""After how many of its turns a lane's state is copied."""
 
 
 @dataclass(slots=True, eq=False)
@@ -91,6 +95,8 @@ class Workers:
     hops: tuple[Hop, ...]
     lanes: int
     chance: random.Random
+    checkpoints: list[tuple[int, dict[bytes, bytes]]] = field(default_factory=list)
+    """Copies of a lane's state that were taken while it ran."""
 
     def believe(self, process: Process, lane: int) -> None:
         """Tell a process that a lane is its own."""
@@ -111,6 +117,7 @@ class Workers:
                 failures = 0
                 while lane in process.wanted:
                     await owner.turn()
+                    self._perhaps_checkpoint(owner)
                 await self._let_go(process, lane, owner)
             except LaneLostError:
                 self.network.count("zombie_refused")
@@ -128,11 +135,23 @@ class Workers:
 
     def _took(self, process: Process, lane: int, owner: LaneOwner) -> None:
         self.network.count("takeovers")
-        at = owner.position
+        at, writer = owner.position, owner._writer
+        if isinstance(writer, SimulatedWriter) and writer.newest:
+            # The group's offsets move with the transaction, so they are never ahead of the state.
+            for topic, offset in self.kafka.group_offsets(lane).items():
+                ahead = offset > at.applied.get(topic, 0)
+                ensure(not ahead, "offsets", f"lane {lane}: the group has {offset} of {topic}, the state {at.applied}")
         self.scheduler.note(
             f"{process.name} has taken lane {lane} at {at.sequence} {dict(at.applied)} "
             f"owners {at.takeovers} attempting {dict(at.attempting)} careful {dict(at.careful)}"
         )
+
+    def _perhaps_checkpoint(self, owner: LaneOwner) -> None:
+        """Copy a lane's state now and then, as checkpoints are made."""
+        store = owner._store
+        if self.chance.random() < CHECKPOINTS and isinstance(store, RocksLaneStore):
+            self.network.count("checkpoints")
+            self.checkpoints.append((owner.settings.lane, dict(store.pairs())))
 
     async def _let_go(self, process: Process, lane: int, owner: LaneOwner) -> None:
         process.owners.pop(lane, None)

@@ -198,6 +198,8 @@ class World:
             if scheduler.steps > STEPS_MAX:
                 raise ViolationError("liveness", "the driver cannot finish")
         self._drain()
+        self.network.counts["aborted"] = self.cluster.aborted
+        self.network.counts["refused"] = self.cluster.refused
 
     def _drain(self) -> None:
         scheduler = self.scheduler

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -212,3 +213,51 @@ def test_an_event_in_a_batch_may_be_as_deep_as_a_single_one() -> None:
     inner = DEPTH_MAX - 1
     value = event()[:-1] + b',"data":' + b"[" * inner + b"]" * inner + b"}"
     assert decode_batch(b"[" + value + b"]", count_max=1) == [accepted(record(value, [STRUCTURED]))]
+
+
+def test_an_event_in_a_batch_has_the_limit_of_a_single_one() -> None:
+    found = decode_batch(b"[" + event(data="x" * SIGNAL_BYTES_MAX) + b"," + event() + b"]", count_max=2)
+    assert isinstance(found, list)
+    assert isinstance(found[0], Rejected)
+    assert found[0].reason is Reason.TOO_LARGE
+    assert isinstance(found[1], Signal)
+
+
+def test_long_header_names_are_read_like_others() -> None:
+    made = binary(b"x", ("x" * 3_000, b"1"))
+    assert accepted(made).value == b"x"
+
+
+MEMBER = event()[:-1] + b","
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        MEMBER + b",".join(b'"%d":1' % number for number in range(80_000)) + b"}",
+        MEMBER + b",".join(b'"%d":1,"%d":1' % (number, number) for number in range(40_000)) + b"}",
+        MEMBER + b",".join([b'"id":"2"'] * 100_000) + b"}",
+        MEMBER + b'"datacontenttype":"a/b' + b" " * 1_000_000 + b'x"}',
+        MEMBER + b'"datacontenttype":"a/b' + b";a=" * 300_000 + b'x"}',
+        MEMBER + b'"datacontenttype":"a/b;c=\\"' + b"\\\\" * 200_000 + b'"}',
+        MEMBER + b'"time":"2026-11-21T10:11:12.' + b"1" * 1_000_000 + b'"}',
+        MEMBER + b'"subject":"' + b"\\u00e4" * 170_000 + b'"}',
+        MEMBER + b'"traceparent":"01-' + b"a" * 1_000_000 + b'"}',
+        event(type=".".join("a" * 500_000)),
+        event(source="%41" * 300_000),
+        event(tenantid="a" * 1_000_000),
+        MEMBER + b'"' + b"x" * 1_000_000 + b'":1}',
+        MEMBER + b'"data":[' + b",".join([b"[]"] * 340_000) + b"]}",
+        MEMBER + b'"data":[' + b",".join([b'{"":"\\"["}'] * 90_000) + b"]}",
+        b"]" * 1_000_000,
+        b"[]" * 500_000 + b"[",
+        b'"' * 1_000_000,
+        b"\\" * 1_000_000,
+        MEMBER + b" " * 1_000_000 + b'"myext":"\\u00e4"}',
+    ],
+    ids=lambda value: f"{value[:10]!r}...{value[-90:-70]!r}",
+)
+def test_no_value_takes_long(value: bytes) -> None:
+    started = time.process_time()
+    decode(record(value))
+    assert time.process_time() - started < 0.5

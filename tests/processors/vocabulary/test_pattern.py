@@ -265,3 +265,13 @@ def test_routes_that_play_no_part_cost_nothing() -> None:
     for number in range(1_000):
         assert len(made.match(f"user.x{number}")) == 1
     assert time.perf_counter() - started < 1
+
+
+def test_what_is_remembered_of_types_is_bounded() -> None:
+    made = trie("**")
+    for number in range(5_000):
+        made.match(f"a.x{number}")
+    assert len(made._remembered) < 5_000
+    crowded = trie(*["**"] * 100)
+    crowded.match("a")
+    assert not crowded._remembered
