@@ -64,27 +64,27 @@ help:  ## List the targets
 	  while read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
 
 setup:  ## Set up: virtual environment, hash-pinned packages, Kafka's jars; does only what is missing
-	@$(FIND_PYTHON); \
-	mkdir -p $(VENV) || exit 1; \
-	base="$$("$$python" -I -c 'import sys; print(sys.version_info[:3], sys.base_prefix)') $(CURDIR)"; \
-	if [ "$$(cat $(STAMPS)/venv 2>/dev/null)" != "$$base" ] || ! $(BIN)/python -I -c '' 2>/dev/null; then \
-	  echo "[1/4] virtual environment $(VENV) ($$("$$python" -V))"; \
-	  "$$python" -I -m venv --clear $(VENV) || exit 1; \
-	  mkdir -p $(STAMPS) && printf '%s\n' "$$base" > $(STAMPS)/venv; \
-	fi; \
-	lock="$$(cksum < requirements.lock)"; \
-	if [ "$$(cat $(STAMPS)/lock 2>/dev/null)" != "$$lock" ]; then \
-	  echo "[2/4] $$(grep -c '==' requirements.lock) packages, each checked against its hash"; \
-	  $(call INSTALL_LOCK,$(VENV),requirements.lock); \
-	  printf '%s\n' "$$lock" > $(STAMPS)/lock; rm -f $(STAMPS)/project; \
-	fi; \
-	project="$$(cksum < pyproject.toml)"; \
-	if [ "$$(cat $(STAMPS)/project 2>/dev/null)" != "$$project" ]; then \
+	@all="$(CURDIR) $(PYTHON) $$(cat requirements.lock pyproject.toml | cksum)"; \
+	if [ "$$(cat $(STAMPS)/all 2>/dev/null)" != "$$all" ] || ! $(BIN)/python -I -S -c '' 2>/dev/null; then \
+	  $(FIND_PYTHON); \
+	  mkdir -p $(VENV) || exit 1; \
+	  base="$$("$$python" -I -c 'import sys; print(sys.version_info[:3], sys.base_prefix)') $(CURDIR)"; \
+	  if [ "$$(cat $(STAMPS)/venv 2>/dev/null)" != "$$base" ] || ! $(BIN)/python -I -S -c '' 2>/dev/null; then \
+	    echo "[1/4] virtual environment $(VENV) ($$("$$python" -V))"; \
+	    "$$python" -I -m venv --clear $(VENV) || exit 1; \
+	    mkdir -p $(STAMPS) && printf '%s\n' "$$base" > $(STAMPS)/venv; \
+	  fi; \
+	  lock="$$(cksum < requirements.lock)"; \
+	  if [ "$$(cat $(STAMPS)/lock 2>/dev/null)" != "$$lock" ]; then \
+	    echo "[2/4] $$(grep -c '==' requirements.lock) packages, each checked against its hash"; \
+	    $(call INSTALL_LOCK,$(VENV),requirements.lock); \
+	    printf '%s\n' "$$lock" > $(STAMPS)/lock; \
+	  fi; \
 	  echo "[3/4] hopline itself (editable)"; \
 	  $(BIN)/python $(PIP_INSTALL) --quiet --no-deps --no-build-isolation --no-index -e . || exit 1; \
-	  printf '%s\n' "$$project" > $(STAMPS)/project; \
+	  printf '%s\n' "$$all" > $(STAMPS)/all; \
 	fi; \
-	$(BIN)/python -m streams.broker.jars --prefix "[4/4] " || exit 1
+	$(BIN)/python -m streams.broker.jars --prefix "[4/4] "
 
 up: setup  ## Start Kafka, a worker, a gateway and a demo source, with a live table; Ctrl-C ends it
 	@$(BIN)/hopline up $(ARGS)

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -96,11 +97,11 @@ class Hopline:
 
     async def ready(self, child: Child, slot: int = 0) -> None:
         """Wait until a worker has taken over its lanes."""
-        await self._await(child, self._ports[slot], "/readyz", _is_ok)
+        await answers(child, self._ports[slot], "/readyz")
 
     async def gateway_ready(self, child: Child) -> None:
         """Wait until the gateway takes signals."""
-        await self._await(child, self.gateway_port, "/readyz", _is_ok)
+        await answers(child, self.gateway_port, "/readyz")
 
     async def owns(self, child: Child, slot: int, lanes: int) -> None:
         """Wait until a worker has taken over exactly so many lanes."""
@@ -109,7 +110,7 @@ class Hopline:
             found: dict[str, dict[str, Any]] = await response.json(content_type=None)
             return len(found) == lanes and all(lane["taken"] for lane in found.values())
 
-        await self._await(child, self._ports[slot], "/lanes", is_so)
+        await answers(child, self._ports[slot], "/lanes", is_so)
 
     async def restore_seconds(self, child: Child) -> float:
         """Return how long a worker just started takes from learning its lanes until all are restored and taken."""
@@ -132,27 +133,24 @@ class Hopline:
         self.forget()
         shutil.copytree(snapshot, self.state)
 
-    async def _await(
-        self,
-        child: Child,
-        port: int,
-        page: str,
-        done: "Callable[[aiohttp.ClientResponse], Awaitable[bool]]",
-    ) -> None:
-        until = time.monotonic() + READY_SECONDS_MAX
-        timeout = aiohttp.ClientTimeout(total=ASK_SECONDS_MAX)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
-            while time.monotonic() < until:
-                child.check()
-                try:
-                    async with session.get(f"http://127.0.0.1:{port}{page}") as response:
-                        if await done(response):
-                            return
-                except (aiohttp.ClientError, TimeoutError):
-                    pass  # not listening yet
-                await asyncio.sleep(ASK_SECONDS)
-        raise TimeoutError(f"{child.log.stem} did not get ready in {READY_SECONDS_MAX:.0f} s: {child.last_words()}")
-
 
 async def _is_ok(response: aiohttp.ClientResponse) -> bool:
     return response.status == 200
+
+
+async def answers(
+    child: Child, port: int, page: str, right: Callable[[aiohttp.ClientResponse], Awaitable[bool]] = _is_ok
+) -> None:
+    """Wait until a process's page answers as it should."""
+    until = time.monotonic() + READY_SECONDS_MAX
+    timeout = aiohttp.ClientTimeout(total=ASK_SECONDS_MAX)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        while time.monotonic() < until:
+            child.check()
+            # Until it listens, it cannot be asked.
+            with suppress(aiohttp.ClientError, TimeoutError):
+                async with session.get(f"http://127.0.0.1:{port}{page}") as response:
+                    if await right(response):
+                        return
+            await asyncio.sleep(ASK_SECONDS)
+    raise TimeoutError(f"{child.log.stem} did not get ready in {READY_SECONDS_MAX:.0f} s: {child.last_words()}")

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bench import kafka as broker
 from bench.harness import Ground, Options, Result, ground, machine, percentile, ratios, say, spread
-from bench.hopline import Hopline
+from bench.hopline import Hopline, answers
 from bench.load import event, tenant_name
 from bench.peers.work import Task
 from bench.processes import free_port
@@ -57,6 +57,17 @@ class Arrivals:
     def __init__(self) -> None:
         self.at: dict[str, float] = {}
         self.doubled = 0
+        self._enough: asyncio.Event | None = None
+        self._count = 0
+
+    async def wait_for(self, count: int, seconds_max: float) -> None:
+        """Return once so many ids have arrived, or time is over."""
+        self._enough, self._count = asyncio.Event(), count
+        if len(self.at) >= count:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds_max):
+                await self._enough.wait()
 
     async def follow(self, reader: "AIOKafkaConsumer[bytes, bytes]") -> None:
         """Read for ever."""
@@ -66,6 +77,8 @@ class Arrivals:
             for records in got.values():
                 for record in records:
                     self._note(dict(record.headers).get("ce_id"), record.value, now)
+            if self._enough is not None and len(self.at) >= self._count:
+                self._enough.set()
 
     def _note(self, binary_id: bytes | None, value: bytes | None, now: float) -> None:
         id_ = binary_id.decode() if binary_id is not None else orjson.loads(value or b"{}").get("id", "")
@@ -132,14 +145,7 @@ async def _start_bare(where: Ground) -> Path:
     asked, port = json.dumps(asdict(task)), free_port()
     where.children.start("bare-copy", "bench.peers.ceiling", asked)
     door = where.children.start("bare-door", "bench.peers.door", asked, str(port))
-    async with aiohttp.ClientSession() as session:
-        while True:
-            door.check()
-            try:
-                async with session.get(f"http://127.0.0.1:{port}/readyz"):
-                    break
-            except aiohttp.ClientError:
-                await asyncio.sleep(0.02)
+    await answers(door, port, "/readyz")
     return Path("bare", f"http://127.0.0.1:{port}/v1/signals", task.sink)
 
 
@@ -151,9 +157,7 @@ async def _measure(where: Ground, session: aiohttp.ClientSession, path: Path, nu
     intended: dict[str, float] = {}
     async with _arrivals(where, path.sink) as arrivals:
         statuses = await _send(session, path, number, count, intended)
-        until = time.perf_counter() + ARRIVE_SECONDS_MAX
-        while len(arrivals.at) < count and time.perf_counter() < until:
-            await asyncio.sleep(0.02)
+        await arrivals.wait_for(count, ARRIVE_SECONDS_MAX)
     measured = list(intended)[warm:]
     delays = sorted((arrivals.at[id_] - intended[id_]) * 1_000 for id_ in measured if id_ in arrivals.at)
     path.refused += sum(status != ACCEPTED for status in statuses)

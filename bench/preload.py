@@ -50,7 +50,7 @@ def _segment(lane: int, ids: list[str]) -> broker.Keyed:
 
 
 async def bare_faust(kafka: str, name: str, _changelog: str, _source: str, work: Work) -> None:
-    """Its changelogs' topics only: it can fail on one that it made itself a moment ago. Its peer module knows the rest."""
+    """Only its changelogs' topics: it can fail on one that it made a moment ago. Its peer module does the rest."""
     await broker.make_topics(
         kafka, [f"{name}-{table}-changelog" for table in ("seen", "counts")], work.lanes, compacted=True
     )

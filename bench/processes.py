@@ -1,5 +1,6 @@
 """The processes that a benchmark starts: each with its log, each ended by its own id, whatever happens."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -73,6 +74,13 @@ class Child:
         """Raise if it has ended."""
         if not self.alive():
             raise ChildDiedError(f"{self.log.stem} ended by itself ({self._process.returncode}): {self.last_words()}")
+
+    async def finished(self, seconds_max: float) -> str:
+        """Wait until it ends by itself, and well; return what it wrote to its standard output."""
+        code = await asyncio.to_thread(self._process.wait, seconds_max)
+        if code:
+            self.check()
+        return self.said()
 
     def memory_bytes(self) -> int:
         """Return its resident memory, its children's included."""

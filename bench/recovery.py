@@ -1,6 +1,5 @@
 """Recovery of a worker's state: in full against a bare reader of the same changelog, and from a snapshot."""
 
-import asyncio
 import json
 import shutil
 from collections.abc import Iterator
@@ -118,13 +117,7 @@ async def _bare(where: Ground, hopline: Hopline) -> tuple[int, float]:
         tuned=False,
     )
     reader = where.children.start("bare-reader", "bench.peers.reader", json.dumps(asdict(task)))
-    async with asyncio.timeout(READ_SECONDS_MAX):
-        while reader.alive():
-            await asyncio.sleep(0.05)
-    said = reader.said()
-    if not said:
-        reader.check()
-    found = json.loads(said)
+    found = json.loads(await reader.finished(READ_SECONDS_MAX))
     return int(found["records"]), float(found["seconds"])
 
 

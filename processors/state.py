@@ -93,15 +93,14 @@ class Overlay:
     store: Store
     changes: dict[bytes, bytes | None] = field(default_factory=dict)
     _read: dict[bytes, bytes | None] = field(default_factory=dict)
-    _seen: dict[tuple[str, bytes], int | None] = field(default_factory=dict)
+    _seen: dict[str, dict[bytes, int | None]] = field(default_factory=dict)
     _fresh: dict[str, dict[bytes, int]] = field(default_factory=dict)
     _kept_until: dict[str, int] = field(default_factory=dict)
 
     def prefetch(self, keys: Iterable[bytes]) -> None:
         """Read many keys at once: one by one costs a call each."""
         wanted = [key for key in keys if key not in self._read]
-        for key, value in zip(wanted, self.store.get_many(wanted), strict=True):
-            self._read[key] = value
+        self._read.update(zip(wanted, self.store.get_many(wanted), strict=True))
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value as this batch has made it so far."""
@@ -130,17 +129,19 @@ class Overlay:
 
     def prefetch_seen(self, hop: str, members: Sequence[bytes]) -> None:
         """Look many members up at once."""
-        for member, seen in zip(members, self.store.seen_many(hop, members), strict=True):
-            self._seen[hop, member] = seen
+        found = zip(members, self.store.seen_many(hop, members), strict=True)
+        self._seen.setdefault(hop, {}).update(found)
 
     def seen(self, hop: str, member: bytes) -> int | None:
         """Return when a member was first seen, this batch included."""
         fresh = self._fresh.get(hop)
         if fresh is not None and member in fresh:
             return fresh[member]
-        if (hop, member) not in self._seen:
+        known = self._seen.get(hop)
+        if known is None or member not in known:
             self.prefetch_seen(hop, (member,))
-        return self._seen[hop, member]
+            known = self._seen[hop]
+        return known[member]
 
     def remember(self, hop: str, member: bytes, now_ms: int) -> None:
         """Note a member as seen now."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from typing import Final, Protocol, TypeAlias
 
 from processors.state import Overlay
@@ -97,6 +98,7 @@ class Hop(Protocol):
         """Do what has fallen due. Called before the records of each batch, and when idle."""
 
 
+@cache
 def format_header(version: int) -> Header:
     """Return the header that says in which format version a record is written."""
     return (names.FORMAT, b"%d" % version)

@@ -4,16 +4,12 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-import mode.loop
+import faust
 import orjson
+import uvloop
 
 from bench.load import Work, known_id, known_tenant, source_of
 from bench.peers.work import Report, Task, decode, enrich, seen_as, task
-
-mode.loop.use("uvloop")
-
-import faust  # noqa: E402 - the loop must be chosen first
-
 
 SESSION_SECONDS: Final = 30.0
 COMMIT_SECONDS_DEFAULT: Final = 2.8
@@ -74,7 +70,7 @@ def build(wanted: Task, report: Report) -> faust.App:
                 continue
             seen[known] = 1
             counts[tenant] += 1
-            await sink.send(key=found.key, value=orjson.dumps(enrich(event)))
+            _ = await sink.send(key=found.key, value=orjson.dumps(enrich(event)))
             report.stepped()
 
     return app
@@ -82,6 +78,7 @@ def build(wanted: Task, report: Report) -> faust.App:
 
 def main() -> None:
     """Run a worker until told to stop, then say what it did."""
+    uvloop.install()
     wanted = task()
     report = Report(
         notes={"outputs": "Faust sends them outside of its transactions, unless it also consumes their topic"}

@@ -127,6 +127,7 @@ def _decode(
     found = []
     lane, lanes = step.lane, step.lanes
     decode = envelope.decode
+    own: dict[str, bytes] = {}
     for record in records:
         if step.verdicts and (verdict := step.verdicts.get((topic, record.offset))):
             condemn(step, HOP, topic, record, verdict)
@@ -135,11 +136,15 @@ def _decode(
         if isinstance(signal, Rejected):
             set_aside(step, HOP, topic, record, signal)
             continue
-        if lane_of(signal.tenant.encode(), lanes) != lane:
-            _move(step, topic, record, signal)
-            continue
+        tenant = own.get(signal.tenant)
+        if tenant is None:
+            tenant = signal.tenant.encode()
+            if lane_of(tenant, lanes) != lane:
+                _move(step, topic, record, signal)
+                continue
+            own[signal.tenant] = tenant
         identity = signal.id or coordinate_id(topic, record.partition, record.offset)
-        member = digest(signal.tenant.encode(), signal.source.encode(), identity.encode())
+        member = digest(tenant, signal.source.encode(), identity.encode())
         found.append((record, signal, member))
     return found
 

@@ -95,11 +95,11 @@ def each_once(value: bytes, members: dict[str, msgspec.Raw]) -> bool:
     return len(value.translate(None, BLANKS)) == length - blanks
 
 
-def names_of(text: str) -> list[str]:
-    """Return the names at the top level of an object that is known to be valid, repeated ones too."""
-    names = []
+def names_of(text: str, count_max: int) -> list[str]:
+    """Return the first names at the top level of an object that is known to be valid, repeated ones too."""
+    names: list[str] = []
     at = _after_blanks(text, text.index("{") + 1)
-    while text[at] != "}":
+    while text[at] != "}" and len(names) < count_max:
         name, at = _walker.raw_decode(text, at)
         names.append(name)
         _, at = _walker.raw_decode(text, _after_blanks(text, _after_blanks(text, at) + 1))

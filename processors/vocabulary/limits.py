@@ -16,6 +16,8 @@ TENANT_CHARACTERS_MAX: Final = 64
 ID_BYTES_MAX: Final = 256
 SOURCE_BYTES_MAX: Final = 1_024
 TYPE_CHARACTERS_MAX: Final = 256
+TIME_CHARACTERS_MAX: Final = 64
+"""RFC 3339 sets no end to a second's fraction; this does."""
 RETRYCOUNT_MAX: Final = 1_000
 PATTERN_CHARACTERS_MAX: Final = 1_024
 PATTERN_SEGMENTS_MAX: Final = 32

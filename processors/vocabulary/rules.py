@@ -58,7 +58,8 @@ def is_name(text: str) -> bool:
 
 def is_allowed(text: str) -> bool:
     """Tell whether a text holds only characters that CloudEvents allows."""
-    return _FORBIDDEN(text) is None
+    # What is printable is allowed, and twenty times as fast to find out; the other way round it is not so.
+    return text.isprintable() or _FORBIDDEN(text) is None
 
 
 def is_tenant(text: str, *, reserved_ok: bool) -> bool:
@@ -111,11 +112,11 @@ def shown(name: str) -> str:
 
 def _wrong_text(text: str) -> str:
     """Return what is wrong with a text as the value of any attribute, or nothing."""
+    if len(text) > ATTRIBUTE_VALUE_BYTES_MAX or len(text.encode(errors="replace")) > ATTRIBUTE_VALUE_BYTES_MAX:
+        return f"is longer than {ATTRIBUTE_VALUE_BYTES_MAX} bytes; put it into the data"
     found = _FORBIDDEN(text)
     if found:
         return f"holds the character U+{ord(found[0]):04X}, which CloudEvents does not allow; take it out"
-    if len(text.encode()) > ATTRIBUTE_VALUE_BYTES_MAX:
-        return f"is longer than {ATTRIBUTE_VALUE_BYTES_MAX} bytes; put it into the data"
     return ""
 
 

@@ -214,7 +214,9 @@ def _exact(arrival: Arrival, value: bytes) -> Signal | Rejected:
     if len(members) > _MEMBERS_JUDGED_MAX:
         return rules.invalid([rules.too_many(len(members))])
     if not each_once(value, members):
-        twice = [name for name, count in Counter(names_of(value.decode())).items() if count > 1]
+        # So many are enough: some occur twice among them, as there are fewer different ones.
+        names = names_of(value.decode(), _MEMBERS_JUDGED_MAX + 1)
+        twice = [name for name, count in Counter(names).items() if count > 1]
         if twice:
             return rules.duplicate(twice)
     problems, nulls, attributes = _attributes(members)

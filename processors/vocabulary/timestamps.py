@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
+from processors.vocabulary.limits import TIME_CHARACTERS_MAX
+
 TIME_MS_MAX: Final = 253_402_300_799_999
 """9999-12-31T23:59:59.999Z, the last moment that RFC 3339 can write."""
 _SECONDS_REMEMBERED_MAX: Final = 256
@@ -25,6 +27,8 @@ _LEAP_DAY: Final = re.compile(r"([0-9]{4})-02-29" + _OF_DAY).fullmatch
 
 def is_time(text: str) -> bool:
     """Tell whether a text is an RFC 3339 timestamp of a day that exists."""
+    if len(text) > TIME_CHARACTERS_MAX:
+        return False
     if _SHAPE(text) is not None:
         return True
     found = _LEAP_DAY(text)

@@ -31,6 +31,14 @@ DOWNLOAD_SECONDS_MAX: Final = 60
 DOWNLOAD_ATTEMPTS_MAX: Final = 3
 
 
+AUTHORITIES: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+    "/etc/ssl/cert.pem",  # macOS, Alpine
+)
+"""Where systems keep the authorities that they trust."""
+
 Progress: TypeAlias = Callable[[int, int, str], None]
 """Called with (files done, files in all, name of the file)."""
 
@@ -96,19 +104,39 @@ def sha256_of(path: Path) -> str:
 
 def fetch_jars(cache: Path, expected: Mapping[str, str], progress: Progress) -> dict[str, Path]:
     """Download the listed jars into the Maven cache below `cache`; return where each of them is."""
+    with _system_trust():
+        try:
+            artifacts = _resolve(cache / "maven")
+        except (OSError, RuntimeError, ValueError) as error:
+            raise _unreachable("the list of Kafka's jars", error) from error
+        for name in sorted(artifacts.keys() - expected.keys()):
+            raise _refused(cache / "maven", name, "was resolved, but is not in jars.sha256")
+        for name in sorted(expected.keys() - artifacts.keys()):
+            raise _refused(cache / "maven", name, "was not among the jars that Maven's metadata names")
+        found: dict[str, Path] = {}
+        for done, (name, artifact) in enumerate(sorted(artifacts.items()), start=1):
+            progress(done, len(artifacts), name)
+            found[name] = _download(artifact, expected[name])
+        return found
+
+
+@contextmanager
+def _system_trust() -> Iterator[None]:
+    """Let the HTTP client trust whom the system trusts: behind a company's proxy its own list is not enough.
+
+    It decides who may answer, not what is believed: that is jars.sha256.
+    """
+    asked = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    candidates = (os.environ.get("SSL_CERT_FILE", ""), *AUTHORITIES)
+    bundle = next((path for path in candidates if path and Path(path).is_file()), None)
+    if bundle is None or any(os.environ.get(name) for name in asked):
+        yield
+        return
+    os.environ[asked[0]] = bundle
     try:
-        artifacts = _resolve(cache / "maven")
-    except (OSError, RuntimeError, ValueError) as error:
-        raise _unreachable("the list of Kafka's jars", error) from error
-    for name in sorted(artifacts.keys() - expected.keys()):
-        raise _refused(cache / "maven", name, "was resolved, but is not in jars.sha256")
-    for name in sorted(expected.keys() - artifacts.keys()):
-        raise _refused(cache / "maven", name, "was not among the jars that Maven's metadata names")
-    found: dict[str, Path] = {}
-    for done, (name, artifact) in enumerate(sorted(artifacts.items()), start=1):
-        progress(done, len(artifacts), name)
-        found[name] = _download(artifact, expected[name])
-    return found
+        yield
+    finally:
+        del os.environ[asked[0]]
 
 
 def _resolve(maven_cache: Path) -> dict[str, "Artifact"]:
@@ -178,8 +206,8 @@ def _refused(folder: Path, name: str, what: str) -> BrokerError:
 
 def _unreachable(what: str, error: Exception) -> BrokerError:
     return BrokerError(
-        f"Could not fetch {what}: {error}. Check the network (HTTPS_PROXY is honoured) and try again; what is already "
-        "fetched is kept. Or set HOPLINE_KAFKA=host:port to use a Kafka that is there."
+        f"Could not fetch {what}: {error}. Check the network (HTTPS_PROXY and REQUESTS_CA_BUNDLE are honoured) and try "
+        "again; what is already fetched is kept. Or set HOPLINE_KAFKA=host:port to use a Kafka that is there."
     )
 
 
@@ -213,8 +241,9 @@ def main() -> int:
     options = parser.parse_args()
     try:
         if options.list:
-            for name, artifact in sorted(_resolve(default_cache_dir() / "maven").items()):
-                sys.stdout.write(f"{sha256_of(artifact.resolve())}  {name}\n")
+            with _system_trust():
+                for name, artifact in sorted(_resolve(default_cache_dir() / "maven").items()):
+                    sys.stdout.write(f"{sha256_of(artifact.resolve())}  {name}\n")
             return 0
         ensure_jars(progress=_line(options.prefix))
     except BrokerError as error:

@@ -98,7 +98,7 @@ def _with_data_dir(found: Loaded, folder: Path) -> Loaded:
     return dataclasses.replace(found, settings=Settings(**{**values, "data_dir": folder}))
 
 
-async def _demo(found: Loaded, samples: list[Sample], processes: int, say: Callable[[str], object]) -> Outcome:
+async def _demo(found: Loaded, samples: list[Sample], processes: int, say: Callable[[str], None]) -> Outcome:
     work = asyncio.current_task()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -114,7 +114,7 @@ async def _demo(found: Loaded, samples: list[Sample], processes: int, say: Calla
         ) from error
 
 
-async def _prove(stack: Stack, samples: list[Sample], say: Callable[[str], object]) -> Outcome:
+async def _prove(stack: Stack, samples: list[Sample], say: Callable[[str], None]) -> Outcome:
     settings = stack.settings
     check = Check(stack.kafka, settings.topics, settings.lanes)
     mark = await check.mark()
@@ -150,18 +150,19 @@ def _content(outcome: Outcome, took: float) -> dict[str, Any]:
 
 
 def _print(outcome: Outcome, signals: int, tenants: int, took: float) -> None:
-    wanted, found = outcome.wanted, outcome.found
+    wanted, found, routes = outcome.wanted, outcome.found, outcome.routes
     reasons = ", ".join(f"{reason} {count}" for reason, count in found.dead.items())
+    rate = wanted.sent / outcome.seconds
     click.echo(
         f"""
-{signals} signals of {tenants} tenants: {outcome.routes["kafka"]} straight to Kafka, {outcome.routes["gateway"]} over HTTP
+{signals} signals of {tenants} tenants: {routes["kafka"]} straight to Kafka, {routes["gateway"]} over HTTP
   handled    {found.handled:>7}  in `signals`, {found.different} different ids
   duplicate  {found.duplicates:>7}  counted once
   dead       {sum(found.dead.values()):>7}  in `dead-letters`: {reasons}
   refused    {wanted.refused:>7}  by the gateway, with the reason; in no topic
   moved      {found.moved:>7}  into their tenant's lane first, then one of the above
 ledger balanced: {"yes" if outcome.ledger_balanced else "NO"}
-from the first signal sent to the last one applied: {outcome.seconds:.1f} s, {wanted.sent / outcome.seconds:.0f} signals/s
+from the first signal sent to the last one applied: {outcome.seconds:.1f} s, {rate:.0f} signals/s
 with starting and stopping everything: {took:.1f} s"""
     )
     for problem in outcome.problems:

@@ -12,7 +12,7 @@ from streams.broker.config import BrokerSettings
 from streams.broker.embedded import EmbeddedKafka
 from streams.cli.access import loaded
 from streams.cli.errors import CommandError
-from streams.cli.output import json_option, print_json
+from streams.cli.output import json_option, print_json, print_table
 from streams.cluster import NoClusterError, RunningCluster
 from streams.settings import Settings
 
@@ -76,9 +76,9 @@ def status(*, as_json: bool) -> None:
     if as_json:
         print_json(content)
         return
-    for name, value in content.items():
-        if value:
-            click.echo(f"{name:<15} {value}")
+    rows = {**content, "workers": " ".join(running.worker_urls), "pids": ""}
+    rows |= {f"pid of {name}": pid for name, pid in running.pids.items()}
+    print_table(("WHAT", "VALUE"), [(name, value) for name, value in rows.items() if value])
 
 
 @kafka.command("shell-env")

@@ -18,7 +18,7 @@ from streams.cli.output import table
 
 REQUEST_SECONDS_MAX: Final = 2.0
 EXPOSITION_BYTES_MAX: Final = 4 * 1_048_576
-_HEAD: Final = ("HOP", "IN/S", "HANDLED/S", "DUPLICATES/S", "DEAD/S", "WAITING", "LAG", "P50 MS", "P99 MS", "IN ALL")
+_HEAD: Final = ("HOP", "IN/S", "HANDLED/S", "DUPLICATES/S", "BAD/S", "WAITING", "LAG", "P50 MS", "P99 MS", "IN ALL")
 _ABOVE_ALL: Final = float("inf")
 
 Labels = tuple[tuple[str, str], ...]

@@ -101,7 +101,7 @@ class Check:
             changelog = Changelog(consumer, self._names.physical(topics.STATE), self._lanes)
             try:
                 async with asyncio.timeout(seconds_max):
-                    while await self._waiting(consumer, changelog):
+                    while await self._waiting(consumer, changelog):  # noqa: ASYNC110  # of this, Kafka tells no events
                         await asyncio.sleep(POLL_SECONDS)
             except TimeoutError as error:
                 raise NotAccountedError(

@@ -182,7 +182,13 @@ def _check_accounts(world: World, model: Model, folded: dict[int, Folded]) -> No
             for r in dead
         )
         silent = len(model.missing.get(tenant.name, ()))
-        got = (account.handled, account.duplicates + account.commands, account.dead, account.queued, account.queue_bytes)
+        got = (
+            account.handled,
+            account.duplicates + account.commands,
+            account.dead,
+            account.queued,
+            account.queue_bytes,
+        )
         wanted = (len(signals), silent, refused, 0, 0)
         ensure(got == wanted, "counters", f"{tenant.name} has {got}, and the topics say {wanted}")
         signals.sort(key=lambda record: record.offset)

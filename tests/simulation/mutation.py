@@ -4,7 +4,7 @@ import importlib
 import inspect
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ class Bug:
     rule: str
     where: str
     """`module:function` or `module:Class.method`."""
-    changes: tuple[tuple[str, str], ...]
+    changes: Mapping[str, str]
     """What stands there, and what stands there instead."""
 
     @contextmanager
@@ -41,7 +41,7 @@ class Bug:
 
     def _mutant(self, module_name: str, owner: object, name: str) -> object:
         source = textwrap.dedent(inspect.getsource(getattr(owner, name)))
-        for old, new in self.changes:
+        for old, new in self.changes.items():
             if source.count(old) != 1:
                 message = f"{self.name}: {old!r} stands {source.count(old)} times in {self.where}"
                 raise MisfitError(message)

@@ -216,9 +216,7 @@ class SimulatedWriter:
         for part in (changes[:half], changes[half:]):
             if part:
                 requests.append(
-                    lambda part=part: ends.append(
-                        cluster.produce(producer, epoch, names.STATE, lane, part, now_ms)
-                    )
+                    lambda part=part: ends.append(cluster.produce(producer, epoch, names.STATE, lane, part, now_ms))
                 )
         if commit.journal:
             entry = (b"%d" % lane, commit.journal, ())

@@ -127,7 +127,9 @@ def _compare(commit: Commit, found: Written, entry: journal.Entry, number: int) 
         got_value = changes[key]
         if got_value == value:
             continue
-        ensure(key == POSITION_KEY and value and got_value, "state", f"{where}: {key!r} is {got_value!r}, not {value!r}")
+        ensure(
+            key == POSITION_KEY and value and got_value, "state", f"{where}: {key!r} is {got_value!r}, not {value!r}"
+        )
         got_position, wanted_position = normal(got_value or b""), normal(value or b"")
         ensure(got_position == wanted_position, "position", f"{where}: {got_position}, not {wanted_position}")
 

@@ -46,9 +46,7 @@ class World:
         inputs = tuple(topic for hop in self.hops for topic in hop.inputs)
         kafka = SimulatedKafka(self.cluster, self.network, self.scheduler, inputs)
         self.inputs = inputs
-        self.workers = Workers(
-            self.scheduler, self.network, kafka, self.hops, self.profile.lanes, self.chance
-        )
+        self.workers = Workers(self.scheduler, self.network, kafka, self.hops, self.profile.lanes, self.chance)
         self.outside = Home("outside")
         self.driver = Driver(
             plan(random.Random(f"plan {seed}"), self.profile.lanes),

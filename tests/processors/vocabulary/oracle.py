@@ -247,6 +247,8 @@ def depth_of(text: str) -> int:
 def is_time(text: str) -> bool:
     """RFC 3339, section 5.6, with leap seconds."""
     day, letter, clock = text[:10], text[10:11], text[11:]
+    if len(text) > limits.TIME_CHARACTERS_MAX:
+        return False
     if letter not in {"T", "t"} or len(day) != 10 or day[4] != "-" or day[7] != "-":
         return False
     year, month, date = day[:4], day[5:7], day[8:]

@@ -251,20 +251,20 @@ def test_what_matches_a_part_of_another_stands_before_it() -> None:
 
 def test_many_double_stars_take_no_exponential_time() -> None:
     made = trie(".".join(["**", "a"] * 15), ".".join(["**", "*"] * 15))
-    started = time.perf_counter()
+    started = time.process_time()
     assert len(made.match(".".join("a" * 120))) == 2
     assert made.match(".".join("a" * 120) + ".b")[0].why
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_routes_that_play_no_part_cost_nothing() -> None:
     made = trie(*(f"tenant{number}.*.{{created,deleted}}" for number in range(20_000)), "user.*")
     visited = len(made._root.literals)
     assert visited == 20_001
-    started = time.perf_counter()
+    started = time.process_time()
     for number in range(1_000):
         assert len(made.match(f"user.x{number}")) == 1
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_what_is_remembered_of_types_is_bounded() -> None:

@@ -127,3 +127,19 @@ def test_one_more_or_one_less_in_the_metadata_is_refused(tmp_path: Path, served:
     del served["c.jar"], served["b.jar"]
     with pytest.raises(BrokerError, match=r"b\.jar .* was not among"):
         ensure_jars(tmp_path)
+
+
+def test_the_systems_authorities_are_trusted_unless_others_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "bundle.pem"
+    bundle.touch()
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    with jars._system_trust():
+        assert os.environ["REQUESTS_CA_BUNDLE"] == str(bundle)
+    assert "REQUESTS_CA_BUNDLE" not in os.environ
+    monkeypatch.setenv("CURL_CA_BUNDLE", "mine")
+    with jars._system_trust():
+        assert "REQUESTS_CA_BUNDLE" not in os.environ
