@@ -1,6 +1,7 @@
 """Fold a journal: the same state and outputs as the lane had, exactly, from its records alone."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from processors.journal import Entry, verdicts_of
 from processors.lane import Batch, Commit, LaneSettings, advance
@@ -41,7 +42,9 @@ def fold(
             verdicts_of(entry),
             ticks=entry.ticked,
         )
-        commit = advance(settings, last, store, batch, entry.now_ms)
+        # In the format of its day: a fleet in the middle of an upgrade writes both.
+        then = replace(settings, write_format=entry.v)
+        commit = advance(then, last, store, batch, entry.now_ms)
         store.apply(commit.changes)
         last = commit.position
         yield commit

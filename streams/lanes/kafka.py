@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
@@ -17,6 +17,7 @@ from streams.lanes.ports import LaneLostError, OutcomeUnknownError
 from streams.lanes.writer import (
     BATCH_BYTES_MAX,
     FENCE_SECONDS_MAX,
+    PATIENT_BACKOFF_MS,
     TransactionalWriter,
     stop_within,
 )
@@ -26,8 +27,6 @@ from streams.topics import TopicNames
 log = logging.getLogger(__name__)
 
 TRANSACTION_TIMEOUT_MS: Final = 12_000
-RETRY_BACKOFF_MS: Final = 5
-"""Kafka 4 answers a transaction's first produce with a retriable error while it verifies it."""
 FETCH_BYTES_MAX: Final = 2 * 1_048_576
 """Of one partition at a time: with the lanes a worker owns, this bounds what it holds in memory."""
 REQUEST_SECONDS_MAX: Final = 15.0
@@ -70,7 +69,7 @@ class ClusterLanes:
             **self._client,
             transactional_id=f"{self._application}-lane-{lane}",
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
-            retry_backoff_ms=RETRY_BACKOFF_MS,
+            retry_backoff_ms=PATIENT_BACKOFF_MS,
             max_batch_size=BATCH_BYTES_MAX,
             linger_ms=0,
         )
@@ -101,7 +100,7 @@ class ClusterLanes:
             message = f"cannot read the group's offsets: {type(error).__name__}: {error}"
             raise OutcomeUnknownError(message) from error
         finally:
-            await _close(admin)
+            await stop_within(Closing(admin.close), CLOSE_SECONDS_MAX)
         return {
             self._topics.logical(partition.topic): at.offset
             for partition, at in found.items()
@@ -120,7 +119,7 @@ class ClusterLanes:
             max_partition_fetch_bytes=FETCH_BYTES_MAX,
             fetch_max_bytes=4 * FETCH_BYTES_MAX,
             fetch_max_wait_ms=wait_ms,
-            retry_backoff_ms=50,
+            retry_backoff_ms=PATIENT_BACKOFF_MS,
         )
 
     async def changelog(self, lane: int, start: int | None) -> AsyncIterator[ChangelogPart]:
@@ -228,9 +227,12 @@ class LaneReader:
         await stop_within(self._consumer, CLOSE_SECONDS_MAX)
 
 
-async def _close(admin: AIOKafkaAdminClient) -> None:
-    try:
-        async with asyncio.timeout(CLOSE_SECONDS_MAX):
-            await admin.close()
-    except (KafkaError, TimeoutError, OSError) as error:
-        log.info("an admin client did not close cleanly: %s", error)
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """An admin client as one that is stopped: it says `close`."""
+
+    close: Callable[[], Coroutine[Any, Any, None]]
+
+    def stop(self) -> Coroutine[Any, Any, None]:
+        """See `streams.lanes.writer.Stoppable`."""
+        return self.close()

@@ -18,6 +18,7 @@ announcement survives its owner is set aside unseen.
 import logging
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Final, Protocol, TypeVar
 
@@ -33,8 +34,8 @@ from streams.lanes.ports import Kafka, LaneStore, Reader, Writer
 log = logging.getLogger(__name__)
 
 IDLE_WAIT_MS: Final = 500
-OWNERS_MAX: Final = 2
-"""Owners that a record may have had when they died. One may have died of something else."""
+OWNERS_MAX: Final = 3
+"""Owners that a record may have had when they ended. One may have ended for another reason."""
 TICK_PAUSE_MS: Final = 60_000
 """How long a lane goes on without ticks after one failed, so that its records still flow."""
 
@@ -79,6 +80,7 @@ class LaneOwner:
         agents: Agents,
         clocks: Clocks,
         observer: Observer,
+        alone: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
     ) -> None:
         self.settings = settings
         self.position = Position()
@@ -92,6 +94,7 @@ class LaneOwner:
         self._agents = agents
         self._clocks = clocks
         self._observer = observer
+        self._alone = alone
         self._writer: Writer | None = None
         self._reader: Reader | None = None
         self._announced = False
@@ -287,8 +290,12 @@ class LaneOwner:
             # The last one takes the offsets of the markers behind it along.
             after = batch.next_offsets[topic] if record.offset == last[topic] else record.offset + 1
             if self.position.careful and at not in self._verdicts:
-                await self._attempt(topic, record.offset)
-            await self._singly(topic, record, after, self._verdicts.get(at))
+                # One attempt at a time in this process: its death would be held against all of them.
+                async with self._alone():
+                    await self._attempt(topic, record.offset)
+                    await self._singly(topic, record, after, None)
+            else:
+                await self._singly(topic, record, after, self._verdicts.get(at))
 
     async def _attempt(self, topic: str, offset: int) -> None:
         """Write down that an owner is about to step this very record."""

@@ -35,7 +35,18 @@ class LaneRunner:
         self._took = took
         self._stopping = False
         self._confirmed = asyncio.Event()
-        self._task = asyncio.create_task(self._run(), name=f"lane-{number}")
+        self._task = self._begin()
+
+    def _begin(self) -> "asyncio.Task[None]":
+        task = asyncio.create_task(self._run(), name=f"lane-{self.number}")
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """Begin anew if the lane's task has ended although nobody asked it to: else it would stand still."""
+        if not self._stopping and not task.get_loop().is_closed():
+            log.error("lane %d: its task ended unasked: %r; beginning anew", self.number, task)
+            self._task = self._begin()
 
     def confirm(self) -> None:
         """A new assignment has given us this lane (again)."""
@@ -75,6 +86,12 @@ class LaneRunner:
                 log.exception("lane %d cannot be taken by this version", self.number)
                 await self._let_go(owner)
                 await asyncio.sleep(UPGRADE_SECONDS)
+            except asyncio.CancelledError:
+                if self._task.cancelling():
+                    raise
+                # A client's own cancellation that got out of it: nobody has cancelled us.
+                log.exception("lane %d: a cancellation that was not ours; retaking it", self.number)
+                await asyncio.sleep(BACKOFF_SECONDS[-1])
             except Exception:  # boundary: a fault in one lane must not end the others, nor be silent
                 self._took("failed", 0)
                 log.exception("lane %d: unexpected; retaking it", self.number)

@@ -5,7 +5,7 @@ import logging
 import time
 from itertools import chain
 from pathlib import Path
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -20,13 +20,14 @@ from processors.telemetry import catalogue
 from streams.admin import ensure_topics
 from streams.agents.host import AgentHost
 from streams.lanes import checkpoint
-from streams.lanes.kafka import ClusterLanes
+from streams.lanes.kafka import CLOSE_SECONDS_MAX, Closing, ClusterLanes
 from streams.lanes.membership import Membership
 from streams.lanes.owner import Clocks, LaneOwner
 from streams.lanes.runner import LaneRunner, LaneSet
 from streams.lanes.store import RocksLaneStore, SlotStore, open_slot
 from streams.lanes.watchdog import Watchdog
 from streams.lanes.writer import quicken_transactions, stop_within
+from streams.logs import LimitRepeats
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.telemetry import LaneObserver
@@ -64,6 +65,7 @@ class LaneService(Service):
         )
         self._observer = LaneObserver(self.metrics, self._tracer)
         self._watchdog = Watchdog(settings.stuck_seconds_max)
+        self._alone = asyncio.Lock()
         self._store: SlotStore | None = None
         self._running: list[asyncio.Task[None]] = []
         self._failing: asyncio.Task[None] | None = None
@@ -78,6 +80,8 @@ class LaneService(Service):
     @override
     async def on_start(self) -> None:
         """Check the cluster, open the local state, join the group."""
+        for handler in logging.root.handlers:
+            handler.addFilter(LimitRepeats())
         settings = self.settings
         kafka = settings.cluster(self._bootstrap)
         async with asyncio.timeout(START_SECONDS_MAX):
@@ -156,6 +160,7 @@ class LaneService(Service):
             agents=self._agents,
             clocks=CLOCKS,
             observer=self._observer,
+            alone=lambda: self._alone,
         )
 
     @property
@@ -229,12 +234,4 @@ async def _cluster_id(options: dict[str, Any]) -> str:
         await admin.start()
         return str((await admin.describe_cluster())["cluster_id"])
     finally:
-        await stop_within(_Closing(admin.close), 5)
-
-
-class _Closing:
-    def __init__(self, close: Callable[[], Any]) -> None:
-        self._close = close
-
-    async def stop(self) -> None:
-        await self._close()
+        await stop_within(Closing(admin.close), CLOSE_SECONDS_MAX)

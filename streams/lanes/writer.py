@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, Final, Protocol, TypeAlias
 
 import aiokafka.producer.sender
@@ -30,6 +30,10 @@ COMMIT_SECONDS_MAX: Final = 15.0
 DISCARD_SECONDS_MAX: Final = 5.0
 FENCE_SECONDS_MAX: Final = 30.0
 BACKOFF_BETWEEN_TRANSACTIONS_SECONDS: Final = 0.002
+QUICK_BACKOFF_SECONDS: Final = 0.005
+"""Kafka 4 answers a transaction's first produce with a retriable error while it verifies it."""
+PATIENT_AFTER_SECONDS: Final = 0.3
+PATIENT_BACKOFF_MS: Final = 100
 
 
 _NO_HEADERS: Final[list[Header]] = []
@@ -57,6 +61,11 @@ class TransactionalWriter:
 
     async def commit(self, commit: Commit, *, due: Mapping[str, int]) -> int:
         """See `ports.Writer.commit`."""
+        self._pace(QUICK_BACKOFF_SECONDS)
+        # Quick while Kafka verifies the transaction; patient when nobody answers.
+        patient = asyncio.get_running_loop().call_later(
+            PATIENT_AFTER_SECONDS, self._pace, PATIENT_BACKOFF_MS / 1_000
+        )
         try:
             async with asyncio.timeout(COMMIT_SECONDS_MAX):
                 return await self._transact(commit, due)
@@ -68,6 +77,13 @@ class TransactionalWriter:
             # aiokafka asserts its state machine; after an error of the broker's it may be anywhere.
             message = f"lane {self._lane}: {type(error).__name__}: {error}"
             raise OutcomeUnknownError(message) from error
+        finally:
+            patient.cancel()
+            self._pace(PATIENT_BACKOFF_MS / 1_000)
+
+    def _pace(self, seconds: float) -> None:
+        """Set how long the producer waits before it asks again."""
+        self._producer._sender._retry_backoff = seconds  # noqa: SLF001  it is read for each request
 
     async def _transact(self, commit: Commit, due: Mapping[str, int]) -> int:
         producer, now_ms = self._producer, commit.position.now_ms
@@ -139,14 +155,23 @@ _Sent: TypeAlias = "tuple[asyncio.Future[Any], int]"
 class Stoppable(Protocol):
     """A client of aiokafka."""
 
-    async def stop(self) -> None:
+    def stop(self) -> Coroutine[Any, Any, None]:
         """End it; may wait for a broker that is gone."""
 
 
 async def stop_within(client: Stoppable, seconds: float) -> None:
-    """Stop a client; one that does not end in time is left behind, said so, and collected later."""
+    """Stop a client; one that does not end in time is left behind, said so, and collected later.
+
+    In a task of its own, for aiokafka lets the cancellation of its own tasks out of `stop`, and ours
+    would end as if somebody had cancelled it.
+    """
+    stopping = asyncio.ensure_future(client.stop())
     try:
-        async with asyncio.timeout(seconds):
-            await client.stop()
-    except (KafkaError, TimeoutError, OSError, AssertionError) as error:
+        await asyncio.wait({stopping}, timeout=seconds)
+    finally:
+        if not stopping.done():
+            stopping.cancel()
+    if stopping.cancelled() or not stopping.done():
+        log.info("a Kafka client did not stop in %.0f s", seconds)
+    elif (error := stopping.exception()) is not None:
         log.info("a Kafka client did not stop cleanly: %s: %s", type(error).__name__, error)

@@ -148,6 +148,10 @@ class Trouble:
         """Let so much time pass that tombstones are gone, then give lanes back to who had them long ago."""
         world = self.world
         self._count(faults.NIGHT)
+        # A take-over does not last for days. If it did, tombstones could vanish while it reads.
+        for process in [*world.processes.values(), *world.paused]:
+            if process.alive and process.loops.keys() - process.owners.keys():
+                world.crash(process)
         world.scheduler.now_ms += NIGHT_MS
         world.compact()
         for lane in range(world.profile.lanes):
