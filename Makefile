@@ -25,13 +25,16 @@ unexport HOPLINE_NOTHING $(filter-out PYTHONUNBUFFERED,$(filter PYTHON%,$(.VARIA
 
 PIP_INSTALL := -m pip --disable-pip-version-check --no-input install --no-user --root-user-action=ignore
 
+# PYTHON, if it stands on the command line.
+ASKED_PYTHON := $(if $(filter command,$(firstword $(origin PYTHON))),$(PYTHON))
+
 # A PYTHON of the command line must do; one of the environment is tried first; else the first one that fits.
 FIND_PYTHON = \
   fits() { "$$1" -I -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1; }; \
   python=; \
-  if [ "$(origin PYTHON)" = "command line" ]; then \
-    fits "$(PYTHON)" && python="$(PYTHON)"; \
-    [ -n "$$python" ] || { echo "PYTHON=$(PYTHON) is not Python 3.11 or 3.12, or does not start." >&2; exit 1; }; \
+  if [ -n "$(ASKED_PYTHON)" ]; then \
+    fits "$(ASKED_PYTHON)" && python="$(ASKED_PYTHON)"; \
+    [ -n "$$python" ] || { echo "PYTHON=$(ASKED_PYTHON) is not Python 3.11 or 3.12, or does not start." >&2; exit 1; }; \
   else \
     for candidate in $(PYTHON) python3.11 python3.12 python3 python; do \
       if fits "$$candidate"; then python="$$candidate"; break; fi; \
@@ -64,15 +67,16 @@ help:  ## List the targets
 	  while read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
 
 setup:  ## Set up: virtual environment, hash-pinned packages, Kafka's jars; does only what is missing
-	@all="$(CURDIR) $(PYTHON) $$(cat requirements.lock pyproject.toml | cksum)"; \
+	@all="$(CURDIR) $(ASKED_PYTHON) $$(cat requirements.lock pyproject.toml | cksum)"; \
 	if [ "$$(cat $(STAMPS)/all 2>/dev/null)" != "$$all" ] || ! $(BIN)/python -I -S -c '' 2>/dev/null; then \
-	  $(FIND_PYTHON); \
-	  mkdir -p $(VENV) || exit 1; \
-	  base="$$("$$python" -I -c 'import sys; print(sys.version_info[:3], sys.base_prefix)') $(CURDIR)"; \
-	  if [ "$$(cat $(STAMPS)/venv 2>/dev/null)" != "$$base" ] || ! $(BIN)/python -I -S -c '' 2>/dev/null; then \
+	  here="$(CURDIR) $(ASKED_PYTHON)"; \
+	  if [ -z "$(ASKED_PYTHON)" ]; then case "$$(cat $(STAMPS)/venv 2>/dev/null)" in "$(CURDIR) "*) \
+	    here="$$(cat $(STAMPS)/venv)" ;; esac; fi; \
+	  if [ "$$(cat $(STAMPS)/venv 2>/dev/null)" != "$$here" ] || ! $(BIN)/python -I -S -c '' 2>/dev/null; then \
+	    $(FIND_PYTHON); \
 	    echo "[1/4] virtual environment $(VENV) ($$("$$python" -V))"; \
 	    "$$python" -I -m venv --clear $(VENV) || exit 1; \
-	    mkdir -p $(STAMPS) && printf '%s\n' "$$base" > $(STAMPS)/venv; \
+	    mkdir -p $(STAMPS) && printf '%s\n' "$$here" > $(STAMPS)/venv; \
 	  fi; \
 	  lock="$$(cksum < requirements.lock)"; \
 	  if [ "$$(cat $(STAMPS)/lock 2>/dev/null)" != "$$lock" ]; then \

@@ -46,8 +46,11 @@ class TopicMismatchError(Exception):
     """Topics are there and do not fit; the message says for each what is, what is wanted, and how to mend it."""
 
     def __init__(self, mismatches: "Sequence[Mismatch]") -> None:
-        super().__init__("\n".join(mismatch.text for mismatch in mismatches))
         self.mismatches = tuple(mismatches)
+        alike: dict[tuple[str, str, str], list[Mismatch]] = {}
+        for mismatch in mismatches:
+            alike.setdefault((mismatch.what, mismatch.found, mismatch.wanted), []).append(mismatch)
+        super().__init__("\n".join(map(_sentence, alike.values())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +63,14 @@ class Mismatch:
     wanted: str
     mend: str
 
-    @property
-    def text(self) -> str:
-        """The same as a sentence."""
-        return f"topic {self.topic}: {self.what} is {self.found}, wanted is {self.wanted}. {self.mend}"
+
+def _sentence(alike: "Sequence[Mismatch]") -> str:
+    """Say once what is wrong with several topics, and how to mend the first of them."""
+    first = alike[0]
+    names = ", ".join(mismatch.topic for mismatch in alike)
+    others = " And likewise for the others." if len(alike) > 1 else ""
+    head = "topic" if len(alike) == 1 else "topics"
+    return f"{head} {names}: {first.what} is {first.found}, wanted is {first.wanted}. {first.mend}{others}"
 
 
 @dataclass(frozen=True, slots=True)

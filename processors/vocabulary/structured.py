@@ -32,6 +32,7 @@ from processors.vocabulary.timestamps import is_time
 
 _DELETE: Final = 0x7F
 _BACKSLASH: Final = b"\\"[0]
+_EMPTY_BYTES: Final = len('""')
 _FIRST_NAME_BYTES_MAX: Final = 48
 """So far into a value its first name has ended, and shows whether its writer puts blanks."""
 _MEMBERS_JUDGED_MAX: Final = 4 * ATTRIBUTE_COUNT_MAX
@@ -178,8 +179,10 @@ def _adds_up(envelope: Envelope, value: bytes) -> bool:
     if len(members) > ATTRIBUTE_COUNT_MAX or not each_once(value, members):
         return False
     members.pop("data", None)
+    if _EMPTY_BYTES in map(len, members.values()) and b'""' in map(bytes, members.values()):
+        return False
     written = b",".join(members.values())
-    if b'""' in written or len(written) > len(envelope.data_base64) + ATTRIBUTE_VALUE_BYTES_MAX:
+    if len(written) > len(envelope.data_base64) + ATTRIBUTE_VALUE_BYTES_MAX:
         return False
     if (_BACKSLASH in written or not written.isascii()) and not _texts_are_right(envelope):
         return False

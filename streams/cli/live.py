@@ -1,6 +1,7 @@
 """The live table: each hop's rate, lag and latency, from what the workers and the gateway show at `/metrics`."""
 
 import asyncio
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -152,7 +153,9 @@ class Screen:
     def show(self, lines: Sequence[str]) -> None:
         """Put other lines into the table's place."""
         self._clear()
-        self._shown = list(lines)
+        # A line that the terminal breaks in two would take two to clear.
+        width = shutil.get_terminal_size().columns - 1
+        self._shown = [line[:width] for line in lines]
         self._draw()
 
     def leave(self) -> None:

@@ -38,7 +38,8 @@ def up(*, processes: int, no_demo: bool, rate: float, signals: int | None, secon
 
 async def _up(found: Loaded, *, processes: int, rate: float | None, signals: int | None, seconds: float | None) -> None:
     screen = Screen()
-    work = asyncio.create_task(_serve(found, screen, processes=processes, rate=rate, signals=signals))
+    ready = asyncio.Event()
+    work = asyncio.create_task(_serve(found, screen, ready, processes=processes, rate=rate, signals=signals))
     loop = asyncio.get_running_loop()
     halting: list[bool] = []
 
@@ -51,19 +52,24 @@ async def _up(found: Loaded, *, processes: int, rate: float | None, signals: int
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, halt)
     if seconds is not None:
-        loop.call_later(seconds, halt)
+        waiting = asyncio.create_task(ready.wait())
+        # From when it is up: starting takes longer on one machine than on another.
+        waiting.add_done_callback(lambda _: loop.call_later(seconds, halt))
     with suppress(asyncio.CancelledError):
         await work
     screen.tell("Hopline has stopped; its data is kept")
 
 
-async def _serve(found: Loaded, screen: Screen, *, processes: int, rate: float | None, signals: int | None) -> None:
+async def _serve(
+    found: Loaded, screen: Screen, ready: asyncio.Event, *, processes: int, rate: float | None, signals: int | None
+) -> None:
     try:
         async with Stack(found, processes=processes, tell=screen.tell) as stack:
             if rate is not None:
                 await stack.start_source(per_second=rate, signals=signals)
             for line in _where(stack, demo=rate is not None):
                 screen.tell(line)
+            ready.set()
             table = asyncio.create_task(show_for_ever(screen, [stack.gateway_url, *stack.worker_urls]))
             try:
                 await _until_one_gives_up(stack, table)

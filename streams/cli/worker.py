@@ -8,9 +8,9 @@ from functools import partial
 
 import click
 
-from streams.cli.access import access, run
+from streams.admin import ensure_topics
+from streams.cli.access import Access, access, run
 from streams.cli.children import Keeper, PlainChild, Program
-from streams.settings import Settings
 
 
 @click.command()
@@ -22,10 +22,19 @@ def worker(*, processes: int) -> None:
     folder of its own.
     """
     at = access()
-    run(_work(at.settings, processes))
+    run(_work(at, processes))
 
 
-async def _work(settings: Settings, processes: int) -> None:
+async def _work(at: Access, processes: int) -> None:
+    settings = at.settings
+    # Each worker does so, too; here what is wrong is said once, and in words.
+    await ensure_topics(
+        at.kafka,
+        at.topics,
+        lanes=settings.lanes,
+        replication=settings.replication,
+        min_insync_replicas=settings.min_insync_replicas,
+    )
     keepers = []
     for number in range(processes):
         slot = settings.slot + number

@@ -10,6 +10,7 @@ from typing import Final
 
 from processors.lane import Commit, LaneSettings
 from processors.step import Hop
+from processors.vocabulary.headers import STEPPED
 from streams.lanes.owner import Clocks, LaneOwner
 from streams.lanes.ports import LaneLostError, OutcomeUnknownError
 from tests.simulation.hops import HangError
@@ -78,6 +79,8 @@ class Observer:
                 self._network.count(str(outcome))
         if commit.position.backlog:
             self._network.count("not_looped")
+        if any(output[2][-1][0] == STEPPED for outputs in commit.outputs.values() for output in outputs if output[2]):
+            self._network.count("looped")
 
     def failed(self, lane: int, hop_error: BaseException) -> None:
         """Count a hop's failure."""
