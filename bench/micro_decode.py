@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from processors.vocabulary import topics
 from processors.vocabulary.envelope import decode, enrich, rfc3339
 from processors.vocabulary.pattern import Pattern, Trie, parse_pattern
 from processors.vocabulary.record import Header, PlainRecord
@@ -59,7 +60,7 @@ def _compact(event: dict[str, object]) -> bytes:
 def structured(value: bytes, *headers: Header) -> PlainRecord:
     """Return a record as a producer sends it, keyed by its tenant."""
     declared: Header = ("content-type", b"application/cloudevents+json; charset=UTF-8")
-    return PlainRecord("signals.in", 0, 0, 0, TENANT.encode(), value, (declared, *headers))
+    return PlainRecord(topics.SIGNALS_IN, 0, 0, 0, TENANT.encode(), value, (declared, *headers))
 
 
 def binary(event: dict[str, object]) -> PlainRecord:
@@ -67,7 +68,7 @@ def binary(event: dict[str, object]) -> PlainRecord:
     headers: list[Header] = [("content-type", str(event["datacontenttype"]).encode())]
     named = [(name, text) for name, text in event.items() if name not in {"data", "datacontenttype"}]
     headers.extend((f"ce_{name}", str(text).encode()) for name, text in named)
-    return PlainRecord("signals.in", 0, 0, 0, TENANT.encode(), json.dumps(event["data"]).encode(), tuple(headers))
+    return PlainRecord(topics.SIGNALS_IN, 0, 0, 0, TENANT.encode(), json.dumps(event["data"]).encode(), tuple(headers))
 
 
 def _signal(record: PlainRecord) -> Signal:
@@ -96,7 +97,7 @@ def steps() -> dict[str, Callable[[], object]]:
     records = {
         "structured": structured(_compact(whole)),
         "structured_traced": structured(_compact(whole), traced),
-        "structured_without_headers": PlainRecord("signals.in", 0, 0, 0, None, _compact(whole)),
+        "structured_without_headers": PlainRecord(topics.SIGNALS_IN, 0, 0, 0, None, _compact(whole)),
         "structured_sparse": structured(_compact(sparse)),
         "structured_spaced": structured(json.dumps(whole).encode()),
         "structured_pretty": structured(json.dumps(whole, indent=2).encode()),

@@ -15,10 +15,12 @@ from collections import Counter
 
 from processors.vocabulary.envelope import decode
 from processors.vocabulary.reasons import Rejected
+from processors.vocabulary.signal import Signal
 from tests.processors.vocabulary.compare import disagreement, shown
 from tests.processors.vocabulary.hostile import record
 
 SHOWN_MAX = 10
+RAISED = "raised"
 
 
 def main() -> int:
@@ -34,9 +36,12 @@ def main() -> int:
     started = time.perf_counter()
     for number in range(arguments.inputs):
         made = record(draw)
-        found = disagreement(made)
-        outcome = decode(made)
-        outcomes[outcome.reason.value if isinstance(outcome, Rejected) else "accepted"] += 1
+        try:
+            found = disagreement(made)
+            outcome = decode(made)
+        except Exception as error:  # boundary: that the decoder raises is what is looked for
+            found, outcome = f"raised {error!r}", None
+        outcomes[_named(outcome)] += 1
         if found:
             disagreements += 1
             if disagreements <= SHOWN_MAX:
@@ -47,11 +52,18 @@ def main() -> int:
         "inputs": arguments.inputs,
         "seed": arguments.seed,
         "disagreements": disagreements,
+        "raised": outcomes.pop(RAISED, 0),
         "outcomes": dict(sorted(outcomes.items())),
         "seconds": round(time.perf_counter() - started, 1),
     }
     print(json.dumps(result))
     return 1 if disagreements else 0
+
+
+def _named(outcome: Signal | Rejected | None) -> str:
+    if outcome is None:
+        return RAISED
+    return outcome.reason.value if isinstance(outcome, Rejected) else "accepted"
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from processors.vocabulary.structured import plain_length
 _BINARY: Final = Mode.BINARY
 _PRINTABLE: Final = bytes(range(0x20, 0x7F))
 _SEPARATOR: Final = b"\n"
-_SEPARATOR_TEXT: Final = "\n"
 """Not printable, so that no value can hold it."""
+_SEPARATOR_TEXT: Final = _SEPARATOR.decode()
 _DATACONTENTTYPE: Final = "datacontenttype"
 
 
@@ -68,7 +68,7 @@ def _exact(arrival: Arrival, headers: Iterable[tuple[str, bytes | None]]) -> Sig
             attributes[name] = raw.decode()
         except UnicodeDecodeError as error:
             problems.append(Problem(rules.shown(name), f"is not UTF-8 at byte {error.start}"))
-    if attributes.keys() <= {_DATACONTENTTYPE} and not problems:
+    if attributes.keys() <= {_DATACONTENTTYPE} and not problems and not nulls:
         message = (
             "declares plain data, and no ce_ headers say what it is; send "
             "`application/cloudevents+json` for a structured event, or the attributes as ce_ headers"

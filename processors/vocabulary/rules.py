@@ -58,7 +58,7 @@ def is_name(text: str) -> bool:
 
 def is_allowed(text: str) -> bool:
     """Tell whether a text holds only characters that CloudEvents allows."""
-    # What is printable is allowed, and twenty times as fast to find out; the other way round it is not so.
+    # What is printable is allowed, and more than ten times as fast to find out; not all that is allowed is printable.
     return text.isprintable() or _FORBIDDEN(text) is None
 
 

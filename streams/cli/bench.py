@@ -12,8 +12,9 @@ from streams.cli.errors import CommandError
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def bench(*, arguments: tuple[str, ...]) -> None:
     """Run a benchmark; `hopline bench --help` lists them."""
+    command = [sys.executable, "-m", "bench", *arguments]
     try:
-        done = subprocess.run([sys.executable, "-m", "bench", *arguments], check=False)  # noqa: S603  # the user's own
+        done = subprocess.run(command, check=False)  # noqa: S603  # forever: it takes as long as it takes
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as error:

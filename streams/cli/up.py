@@ -52,7 +52,7 @@ async def _up(found: Loaded, *, processes: int, rate: float | None, signals: int
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, halt)
     if seconds is not None:
-        waiting = asyncio.create_task(ready.wait())
+        waiting = asyncio.create_task(ready.wait())  # forever: it ends with the loop
         # From when it is up: starting takes longer on one machine than on another.
         waiting.add_done_callback(lambda _: loop.call_later(seconds, halt))
     with suppress(asyncio.CancelledError):

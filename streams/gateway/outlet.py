@@ -263,7 +263,7 @@ async def _close(producer: AIOKafkaProducer) -> None:
 async def _abandon(producer: AIOKafkaProducer) -> None:
     """Let go of a producer in whatever state it is. What it has not written it never writes."""
     # aiokafka has no other way: `stop` waits until all is written, and an idempotent producer never gives that up.
-    # `tests/streams/test_aiokafka_seams.py` watches what is used here.
+    # `tests/streams/gateway/test_outlet.py` watches what is used here.
     sending = producer._sender.sender_task  # noqa: SLF001
     try:
         if sending is not None:

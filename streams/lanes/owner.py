@@ -136,12 +136,12 @@ class LaneOwner:
         """Step one batch, if there is one; return how many records were in it."""
         reader = _there(self._reader)
         fetched = await reader.fetch(self.sizing.records_max, self._wait_ms())
+        if not fetched:
+            self._calm_down(reader.positions())
         batch = self._batch_of(fetched, reader.positions())
         count = sum(map(len, batch.records.values()))
-        if count == 0:
-            self._calm_down(reader.positions())
-            if not self._is_due():
-                return 0
+        if count == 0 and not self._is_due():
+            return 0
         if count and not self._announced:
             await self._announce(batch)
         if count and self.position.careful:
@@ -165,7 +165,7 @@ class LaneOwner:
             return
         if count == 0 and not commit.outputs and len(commit.changes) == 1:
             # Nothing was due after all; a commit would only say that there is nothing to say.
-            self.due_ms = commit.due_ms
+            self.due_ms = commit.due_ms if batch.ticks else 0
             return
         await self._commit(commit, batch, began_ms)
         self.sizing = self.sizing.after(count, self._clocks.steady_ms() - began_ms)

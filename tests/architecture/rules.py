@@ -16,6 +16,7 @@ Finding: TypeAlias = tuple[int, str]
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
 BOUNDARY: Final = re.compile(r"#\s*boundary:\s*\S")
+TRUSTED: Final = re.compile(r"#\s*trusted:\s*\S")
 FOREVER: Final = re.compile(r"#\s*forever:\s*\S")
 CLOCKS: Final = {"now", "utcnow", "today"}
 CLOCK_OWNERS: Final = {"datetime", "date"}
@@ -149,19 +150,26 @@ def unsafe_code(module: Module) -> Iterator[Finding]:
         if name in UNSAFE_MODULES:
             yield line, f"import {name}"
     for call in calls(module.tree):
-        if isinstance(call.func, ast.Name) and call.func.id in UNSAFE_CALLS:
-            yield call.lineno, f"{call.func.id}()"
+        unsafe = isinstance(call.func, ast.Name) and call.func.id in UNSAFE_CALLS
+        if unsafe and not _says(TRUSTED, module, call.lineno, call.end_lineno or call.lineno):
+            yield call.lineno, f"{dotted(call.func)}() without `# trusted: whose code it is`"
 
 
 def catch_all(module: Module) -> Iterator[Finding]:
     for node in ast.walk(module.tree):
-        if isinstance(node, ast.ExceptHandler) and _is_blind(node.type):
+        if isinstance(node, ast.ExceptHandler) and _is_blind(node.type) and not _passes_on(node):
             if not _says(BOUNDARY, module, node.lineno, node.body[0].lineno):
                 yield node.lineno, "a catch-all handler without `# boundary: why`"
         elif isinstance(node, ast.Call) and dotted(node.func).split(".")[-1] == "suppress":
             blind = any(_is_blind(argument) for argument in node.args)
             if blind and not _says(BOUNDARY, module, node.lineno, node.lineno):
                 yield node.lineno, "suppresses everything without `# boundary: why`"
+
+
+def _passes_on(handler: ast.ExceptHandler) -> bool:
+    """Whether it cleans up and raises the same again: that hides nothing."""
+    last = handler.body[-1]
+    return isinstance(last, ast.Raise) and last.exc is None
 
 
 def _is_blind(caught: ast.expr | None) -> bool:
@@ -296,11 +304,11 @@ RULES: Final = (
     ),
     Rule(
         "no code from data",
-        "eval, exec and pickle run what somebody sent.",
+        "eval, exec and pickle run what somebody sent. `# trusted: …` names the one that runs our own.",
         EVERYWHERE,
         unsafe_code,
         planted="import pickle\nx = eval('1')\n",
-        clean="import json\nx = json.loads('1')\n",
+        clean="import json\nx = json.loads('1')\nexec(own)  # trusted: a module of this tree\n",
     ),
     Rule(
         "a catch-all says why it is one",

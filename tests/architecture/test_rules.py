@@ -29,7 +29,7 @@ def test_it_spares_what_is_clean(rule: Rule) -> None:
     [
         "except_tuple = 1\ntry:\n    x = 1\nexcept (ValueError, Exception):\n    x = 2\n",
         "try:\n    x = 1\nexcept:\n    x = 2\n",
-        "try:\n    x = 1\nexcept BaseException as error:\n    raise\n",
+        "try:\n    x = 1\nexcept BaseException as error:\n    raise ValueError from error\n",
         "from contextlib import suppress\nwith suppress(Exception):\n    x = 1\n",
     ],
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -26,6 +27,7 @@ SETTLE_SECONDS_MAX: Final = 60.0
 ANSWER_SECONDS_MAX: Final = 5.0
 WAKE_SECONDS_MAX: Final = 40.0
 MORE_RECORDS: Final = 2_000
+LOOK_AGAIN_SECONDS: Final = (0.005, 0.05)
 BACK_SECONDS: Final = (0.2, 2.0)
 """After how long a killed worker or broker is started again."""
 ZOMBIE_SECONDS: Final = 1.5
@@ -148,11 +150,12 @@ class Striker:
         # Some records are on their way to the broker as it dies.
         self.feeder.burst(burst)
         await asyncio.sleep(0)
+        began = time.monotonic()
         try:
             await asyncio.to_thread(self.broker.kill)
         finally:
-            for worker in workers:
-                worker.thaw()
+            _thaw(workers)
+        self.fleet.away.append((began, math.inf))
         self._note(
             Blow.BROKER,
             _Caught(sum(one.in_flight for one in caught), any(one.in_transaction for one in caught)),
@@ -161,14 +164,19 @@ class Striker:
         await asyncio.sleep(self.random.uniform(*BACK_SECONDS))
         await asyncio.to_thread(self.broker.start)
         since = await self._read()
+        self.fleet.away[-1] = (began, since.at)
+        log.info("the broker serves again after %.1f s", since.at - began)
         self._recovered((Blow.BROKER,), await self.pulse.recovered(since, RECOVERY_SECONDS_MAX))
 
     async def _catch(self, count: int, *, insisted: bool) -> tuple[list[Worker], list[_Caught]]:
         """Freeze workers (0: all) at a moment with enough in flight; thaw and look again until there is one."""
         deadline = time.monotonic() + CATCH_SECONDS_MAX
-        victims = await self._choose(count)
-        while True:
+        victims, caught = await self._choose(count), list[_Caught]()
+        while time.monotonic() < deadline:
             lanes = [await self.fleet.lanes(worker) for worker in victims]
+            if not all(lanes):
+                victims = await self._choose(count)
+                continue
             for worker in victims:
                 worker.freeze()
             try:
@@ -179,11 +187,11 @@ class Striker:
             if _enough(caught, together=not count, insisted=insisted):
                 return victims, caught
             _thaw(victims)
-            if time.monotonic() > deadline:
-                raise TooLateError(f"{CATCH_SECONDS_MAX:g} s without a moment to strike: {caught}")
-            if not _enough(caught, together=not count, insisted=False) and not self.feeder.burst(MORE_RECORDS):
+            few = not _enough(caught, together=not count, insisted=False)
+            if few and not self.feeder.on_the_way and not self.feeder.burst(MORE_RECORDS):
                 raise TooLateError("no records are left to have in flight; send more signals, or kill less")
-            await asyncio.sleep(self.random.uniform(0.005, 0.05))
+            await asyncio.sleep(self.random.uniform(*LOOK_AGAIN_SECONDS))
+        raise TooLateError(f"{CATCH_SECONDS_MAX:g} s without a moment to strike: {caught}")
 
     async def _choose(self, count: int) -> list[Worker]:
         """Return workers that own lanes, all of them for 0."""

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ ANSWER_SECONDS_MAX: Final = 1.5
 LEAVE_SECONDS_MAX: Final = 30.0
 KILL_SECONDS_MAX: Final = 10.0
 SUPERVISE_SECONDS: Final = 0.3
+STARTING_SECONDS_MAX: Final = 15.0
+"""A worker younger than this that ends because there is no broker is excused."""
 PREFIX: Final = "HOPLINE_"
 
 
@@ -83,9 +86,12 @@ class Worker:
     slot: int
     port: int
     process: subprocess.Popen[bytes]
+    started: float = field(default_factory=time.monotonic)
     leaving: bool = False
     """We have ended it or asked it to end: that it goes is no surprise."""
     frozen: bool = False
+    was_ready: bool = False
+    """Before that, Python's own way to end on SIGTERM is good enough."""
 
     @property
     def alive(self) -> bool:
@@ -126,6 +132,10 @@ class Fleet:
     ended_unasked: list[str] = field(default_factory=list)
     left_badly: list[str] = field(default_factory=list)
     """Asked to end in good order and had to be killed, or ended with another exit code than 0."""
+    gave_up: list[str] = field(default_factory=list)
+    """Ended because Kafka was away while they started, which is what a worker is to do."""
+    away: list[tuple[float, float]] = field(default_factory=list)
+    """From when to when there was no broker."""
     started: int = 0
     _http: aiohttp.ClientSession | None = None
 
@@ -180,10 +190,14 @@ class Fleet:
                 if not worker.leaving:
                     said = f"{worker.name} (exit code {worker.process.returncode})"
                     log.warning("%s ended by itself", said)
-                    self.ended_unasked.append(said)
+                    (self.gave_up if self._excused(worker) else self.ended_unasked).append(said)
                     if worker.slot < self.residents:
                         self.start(worker.slot)
             await asyncio.sleep(SUPERVISE_SECONDS)
+
+    def _excused(self, worker: Worker) -> bool:
+        ready = worker.started + STARTING_SECONDS_MAX
+        return any(worker.started < end and begin < ready for begin, end in self.away)
 
     async def _get(self, worker: Worker, page: str) -> tuple[int, bytes] | None:
         """Return a page of the worker's, None if it does not answer (yet)."""
@@ -198,7 +212,9 @@ class Fleet:
     async def ready(self, worker: Worker) -> bool:
         """Whether the worker says that it has taken over all that is its."""
         found = None if worker.frozen else await self._get(worker, "readyz")
-        return found is not None and found[0] == 200
+        ready = found is not None and found[0] == 200
+        worker.was_ready = worker.was_ready or found is not None
+        return ready
 
     async def settled(self) -> bool:
         """Whether all residents are there and ready, and every lane has an owner."""
@@ -219,6 +235,8 @@ class Fleet:
 
     async def leave(self, worker: Worker) -> float:
         """Ask a worker to end in good order (SIGTERM); return how long that took."""
+        if not worker.alive:
+            return 0.0
         worker.leaving = True
         worker.send(signal.SIGTERM)
 
@@ -231,8 +249,10 @@ class Fleet:
             self.left_badly.append(f"{worker.name} (killed after {LEAVE_SECONDS_MAX:g} s)")
             worker.kill()
             return LEAVE_SECONDS_MAX
-        if worker.process.returncode != 0:
-            self.left_badly.append(f"{worker.name} (exit code {worker.process.returncode})")
+        young = worker.process.returncode == -signal.SIGTERM and not worker.was_ready
+        if worker.process.returncode != 0 and not young:
+            said = f"{worker.name} (exit code {worker.process.returncode})"
+            (self.gave_up if self._excused(worker) else self.left_badly).append(said)
         return took
 
     async def close(self) -> None:

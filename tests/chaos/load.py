@@ -70,6 +70,11 @@ class Feeder:
         """How many were handed over and have no answer yet, or a bad one."""
         return self.traffic.made - len(self.accepted)
 
+    @property
+    def on_the_way(self) -> bool:
+        """Whether some have no answer yet."""
+        return self._waiting > 0
+
     def burst(self, count: int) -> int:
         """Hand records over at once; return how many, for the budget is not exceeded."""
         count = min(count, self.left)

@@ -166,25 +166,28 @@ class Chaos:
     async def _chaos(self, striker: Striker, feeder: Feeder) -> None:
         """Strike by strike, with joins and leaves in the middle third; a last share of records comes in peace."""
         wanted, total = self.wish.strikes(), self.wish.signals
+        joins_from, joins_to = len(wanted) // 3, max(1, len(wanted) * 2 // 3)
         churn: asyncio.Task[None] | None = None
-        for index, blows in enumerate(wanted):
-            if churn is None and index >= len(wanted) // 3:
-                churn = asyncio.create_task(self._churn.run())
-            if churn is not None and index >= max(2, len(wanted) * 2 // 3):
+        try:
+            for index, blows in enumerate(wanted):
+                if index == joins_from:
+                    churn = asyncio.create_task(self._churn.run())
+                if index == joins_to and churn is not None:
+                    await _end(churn)
+                    await striker.settle()
+                kept = total - total * (index + 1) // (len(wanted) + 1)
+                burst = int((feeder.left - kept) * BURST_SHARE)
+                trickling = max(0, feeder.left - kept - burst) / TRICKLE_SECONDS
+                self._say(f"strike {index + 1} of {len(wanted)}: {' and '.join(blow.value for blow in blows)}")
+                trickle = asyncio.create_task(feeder.trickle(trickling, kept))
+                try:
+                    # Each second strike in the middle of transactions, and the first of them.
+                    await striker.strike(blows, burst=burst, insisted=index % 2 == 0 or self.wish.quick)
+                finally:
+                    await _end(trickle)
+        finally:
+            if churn is not None:
                 await _end(churn)
-                await striker.settle()
-            kept = total - total * (index + 1) // (len(wanted) + 1)
-            burst = int((feeder.left - kept) * BURST_SHARE)
-            trickling = max(0, feeder.left - kept - burst) / TRICKLE_SECONDS
-            self._say(f"strike {index + 1} of {len(wanted)}: {' and '.join(blow.value for blow in blows)}")
-            trickle = asyncio.create_task(feeder.trickle(trickling, kept))
-            try:
-                # Each second strike in the middle of transactions, and the first of them.
-                await striker.strike(blows, burst=burst, insisted=index % 2 == 0 or self.wish.quick)
-            finally:
-                await _end(trickle)
-        if churn is not None:
-            await _end(churn)
         await striker.settle()
         feeder.burst(feeder.left)
 
@@ -241,13 +244,14 @@ class Chaos:
                 async for record in read.rest():
                     add(record)
         commands = sum(bool(tenant.policy) for tenant in self.tenants)
-        evidence.read_in += commands
         self.outcome.verdict = judge(evidence, self.tenants, feeder.accepted, commands)
         self.outcome.facts |= {
             "read_before_the_end": seen.read_in,
             "signals_out": sum(map(len, evidence.handled.values())),
             "dead_letters": dict(sorted(evidence.dead_reasons.items())),
             "moved": evidence.moved,
+            "commits": sum(map(len, evidence.journals.values())),
+            "commits_of_one_record": evidence.singles,
             "written_twice_by_the_client": evidence.resent.total(),
         }
 
@@ -271,6 +275,7 @@ class Chaos:
             "joins": self._churn.joins,
             "leaves": self._churn.leaves,
             "workers_ended_by_themselves": self._fleet.ended_unasked,
+            "workers_gave_up_without_kafka": len(self._fleet.gave_up),
             "workers_left_badly": self._fleet.left_badly,
             "seconds": round(time.monotonic() - self._began, 1),
         }

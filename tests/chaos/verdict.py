@@ -29,7 +29,7 @@ class Evidence:
     entered: Counter[tuple[str, int]] = field(default_factory=Counter)
     """How often each record stands in `signals.in` as its producer sent it."""
     read_in: int = 0
-    """Records of `signals.in` and `commands`, moved ones included."""
+    """Records of `signals.in`, moved ones included."""
     moved: int = 0
     last_offset: dict[int, int] = field(default_factory=lambda: defaultdict(lambda: -1))
     """The last record of each lane of `signals.in`; markers stand behind it."""
@@ -105,6 +105,12 @@ class Evidence:
         for (tenant, _), count in self.entered.items():
             found[tenant] += count - 1
         return found
+
+    @property
+    def singles(self) -> int:
+        """How many commits took one record only: many of them mean that lanes were stepped carefully, record by record."""
+        sizes = (sum(after - first for _, first, after in one.ranges) for some in self.journals.values() for one in some)
+        return sum(size == 1 for size in sizes)
 
     def account(self, tenant: str) -> Account:
         """Return the tenant's account as the state has it in the tenant's lane."""

@@ -77,7 +77,8 @@ class Stored:
     producer: str = ""
     transaction: Transaction | None = None
     control: bool = False
-    appended_ms: int = 0
+    horizon_ms: int = 0
+    """Of a tombstone: until when the cleaner keeps it. Set when the cleaner first meets it."""
 
     @property
     def committed(self) -> bool:
@@ -109,7 +110,6 @@ class Partition:
         headers: Iterable[Header],
         timestamp: int,
         *,
-        now_ms: int,
         producer: str,
         transaction: Transaction | None = None,
         control: bool = False,
@@ -121,7 +121,7 @@ class Partition:
             transaction.unmarked.append(self)
         stored = Stored(
             self.topic, self.number, offset, timestamp, key, value, tuple(headers),
-            producer, transaction, control, now_ms,
+            producer, transaction, control,
         )  # fmt: skip
         self.records.append(stored)
         self.archive.append(stored)
@@ -133,7 +133,7 @@ class Partition:
         del self.open[transaction]
         self.append(
             None, None, (), now_ms,
-            now_ms=now_ms, producer=transaction.producer, transaction=transaction, control=True,
+            producer=transaction.producer, transaction=transaction, control=True,
         )  # fmt: skip
 
     def read(self, start: int, limit: int) -> tuple[list[Stored], int]:
@@ -163,6 +163,9 @@ class Partition:
         end = min(self.stable, self.next_offset - ACTIVE_RECORDS)
         newest = {record.key: record.offset for record in self.records if record.offset < end and record.committed}
         before = len(self.records)
+        for record in self.records:
+            if record.value is None and record.offset < end and not record.horizon_ms:
+                record.horizon_ms = now_ms + delete_retention_ms
         self.records = [
             record
             for record in self.records
@@ -170,7 +173,7 @@ class Partition:
             or (
                 record.committed
                 and newest[record.key] == record.offset
-                and (record.value is not None or now_ms - record.appended_ms < delete_retention_ms)
+                and (record.value is not None or now_ms < record.horizon_ms)
             )
         ]
         return before - len(self.records)
@@ -205,7 +208,7 @@ class Cluster:
     ) -> int:
         """Append a record of a producer outside, without a transaction."""
         partition = self.partitions[topic, lane]
-        return partition.append(key, value, headers, timestamp, now_ms=self.clock(), producer="outside")
+        return partition.append(key, value, headers, timestamp, producer="outside")
 
     def fence(self, producer: str) -> int:
         """Raise the epoch and end what is open; raise `BusyError` until it is ended. Return the epoch."""
@@ -244,7 +247,7 @@ class Cluster:
         for key, value, headers in outputs:
             offset = partition.append(
                 key, value, headers, timestamp,
-                now_ms=self.clock(), producer=producer, transaction=transaction,
+                producer=producer, transaction=transaction,
             )  # fmt: skip
             end = offset + 1
         return end

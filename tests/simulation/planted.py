@@ -123,7 +123,7 @@ BUGS: Final = (
         "tombstones dropped at once",
         "The cleaner keeps tombstones for their retention.",
         "tests.simulation.log:Partition.compact",
-        {"now_ms - record.appended_ms < delete_retention_ms": "now_ms < record.appended_ms"},
+        {"or now_ms < record.horizon_ms": ""},
     ),
     Bug(
         "seen ids in the store only",
@@ -160,7 +160,7 @@ BUGS: Final = (
         "Only the tenant's own lane steps its records.",
         "processors.ingest.hop:_decode",
         {
-            "if lane_of(signal.tenant.encode(), lanes) != lane:": "if lane_of(signal.tenant.encode(), lanes) != lane and record.key is None:"
+            "if lane_of(tenant, lanes) != lane:": "if lane_of(tenant, lanes) != lane and record.key is None:"
         },
     ),
     Bug(

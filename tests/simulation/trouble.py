@@ -152,6 +152,7 @@ class Trouble:
         for process in [*world.processes.values(), *world.paused]:
             if process.alive and process.loops.keys() - process.owners.keys():
                 world.crash(process)
+        world.compact()
         world.scheduler.now_ms += NIGHT_MS
         world.compact()
         for lane in range(world.profile.lanes):

@@ -24,9 +24,25 @@ RETAKE_MS: Final = 13_000
 """After this long without a new assignment, a lane that was lost is taken again: nobody else has it."""
 POLL_MS: Final = 250
 BACKOFF_MS: Final = (100, 300, 1_000, 2_000)
+LOCK_POLL_MS: Final = 20
 STEP_TIMEOUT_MS: Final = 5_000
 CHECKPOINTS: Final = 0.02
 """After how many of its turns a lane's state is copied."""
+
+
+class Alone:
+    """Lets one task of a process in at a time, as `asyncio.Lock` does."""
+
+    def __init__(self) -> None:
+        self._taken = False
+
+    async def __aenter__(self) -> None:
+        while self._taken:
+            await sleep(LOCK_POLL_MS)
+        self._taken = True
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._taken = False
 
 
 @dataclass(slots=True, eq=False)
@@ -44,6 +60,7 @@ class Process(Home):
     owners: dict[int, LaneOwner] = field(default_factory=dict)
     alive: bool = True
     leaving: bool = False
+    alone: Alone = field(default_factory=Alone)
 
 
 class Agents:
@@ -181,4 +198,5 @@ class Workers:
             agents=Agents(),
             clocks=Clocks(lambda: scheduler.now_ms + process.skew_ms, lambda: float(scheduler.now_ms)),
             observer=Observer(self.network),
+            alone=lambda: process.alone,
         )

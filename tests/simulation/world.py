@@ -29,6 +29,7 @@ SESSION_MS: Final = 10_000
 STEPS_MAX: Final = 60_000
 """Of the time with faults; a driver that cannot finish by then has found a lane that stands still."""
 DRAIN_STEPS_MAX: Final = 40_000
+CALM_MARKER_MS_MAX: Final = 20
 LOOK_EVERY: Final = 32
 
 
@@ -160,7 +161,8 @@ class World:
         """Write markers, deliver what is late, end what is too old."""
         chance, network = self.network.chance, self.network
         while True:
-            await sleep(chance.randrange(self.profile.marker_ms_max))
+            most_ms = self.profile.marker_ms_max
+            await sleep(chance.randrange(min(most_ms, CALM_MARKER_MS_MAX) if self._calm else most_ms))
             pending = self.cluster.pending()
             if pending:
                 self.cluster.mark_one(chance.choice(pending), chance.randrange(1_000))

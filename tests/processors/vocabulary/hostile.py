@@ -121,7 +121,7 @@ ODD: Final[tuple[str, ...]] = (
     "NaN",
     "Infinity",
     "-Infinity",
-    "tru",
+    "nul",
     "1.",
     "+1",
     "'x'",

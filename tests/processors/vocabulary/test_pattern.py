@@ -153,6 +153,13 @@ def test_removed_is_gone_and_leaves_nothing_behind() -> None:
     assert made._root.is_empty()
 
 
+def test_added_later_is_found_by_types_seen_before() -> None:
+    made = trie("a.*")
+    assert values(made.match("a.b")) == ["a.*"]
+    made.add(pattern("a.b"), 0, "a.b")
+    assert values(made.match("a.b")) == ["a.b", "a.*"]
+
+
 def test_removing_one_of_two_keeps_the_other() -> None:
     made: Trie[str] = Trie()
     first = made.add(pattern("a.b"), 0, "first")
