@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
@@ -46,6 +47,9 @@ def main() -> int:
     except (PeersMissingError, ChildDiedError) as error:
         print(error, file=sys.stderr)
         return 2
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print("ended before it was done; what it started has been ended, too", file=sys.stderr)
+        return 130
     result = {"bench": asked.bench, "quick": asked.quick, **result}
     say(json.dumps(result, indent=2))
     print(json.dumps(result))
@@ -53,6 +57,10 @@ def main() -> int:
 
 
 async def _run(bench: Bench, options: Options) -> Result:
+    running = asyncio.current_task()
+    if running is not None:
+        # Being ended must end what was started, too.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
     return await bench(options)
 
 

@@ -35,6 +35,8 @@ ARRIVE_SECONDS_MAX: Final = 10.0
 ACCEPTED: Final = 202
 CONTENT_TYPE: Final = {"Content-Type": "application/cloudevents+json"}
 POLL_MS: Final = 100
+WAIT_MS: Final = 20
+"""aiokafka has one fetch under way at a broker. One that waits for some partitions keeps the others waiting, too."""
 
 
 @dataclass(slots=True)
@@ -90,7 +92,10 @@ class Arrivals:
 async def _arrivals(where: Ground, sink: str) -> "AsyncIterator[Arrivals]":
     """Read a topic from its present end on."""
     reader: AIOKafkaConsumer[bytes, bytes] = AIOKafkaConsumer(
-        bootstrap_servers=where.kafka, isolation_level="read_committed", enable_auto_commit=False, fetch_max_wait_ms=20
+        bootstrap_servers=where.kafka,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        fetch_max_wait_ms=WAIT_MS,
     )
     await reader.start()
     partitions = [TopicPartition(sink, lane) for lane in range(LANES)]

@@ -15,6 +15,7 @@ FETCH_BYTES_MAX: Final = 4 * 1_048_576
 BATCH_BYTES_MAX: Final = 256 * 1_024
 IDLE_MS: Final = 200
 WAIT_MS: Final = 20
+"""aiokafka has one fetch under way at a broker. One that waits for some partitions keeps the others waiting, too."""
 
 
 async def copy(wanted: Task, report: Report) -> None:

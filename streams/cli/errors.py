@@ -10,8 +10,7 @@ from processors.position import UnreadableFormatError
 from streams.admin import KafkaAwayError, TopicMismatchError, TopicsMissingError
 from streams.broker.errors import BrokerError
 from streams.cluster import NoClusterError
-from streams.gateway.server import NotLoopbackError
-from streams.gateway.service import PortTakenError
+from streams.gateway.errors import NotLoopbackError, PortTakenError
 from streams.settings import SettingsError
 
 FAILED: Final = 1

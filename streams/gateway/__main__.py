@@ -7,8 +7,8 @@ from typing import Final
 import uvloop
 
 from streams import cluster
-from streams.gateway.server import NotLoopbackError
-from streams.gateway.service import PortTakenError, run
+from streams.gateway.errors import NotLoopbackError, PortTakenError
+from streams.gateway.service import run
 from streams.settings import SettingsError, load
 
 EXIT_FAILED: Final = 1

@@ -17,6 +17,7 @@ from processors.vocabulary.ids import uuid7
 from processors.vocabulary.partition import lane_of
 from processors.vocabulary.reasons import Rejected
 from streams.gateway import intake, problems
+from streams.gateway.errors import NotLoopbackError
 from streams.gateway.intake import BATCH, Entry
 from streams.gateway.limits import Body, Load, RefusedError, bytes_max
 from streams.gateway.outlet import Outlet, OutletError, Written
@@ -35,10 +36,6 @@ _FAILED: Final = "failed"
 _encode: Final = msgspec.json.Encoder().encode
 
 _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class NotLoopbackError(Exception):
-    """The gateway was told to listen where others can reach it."""
 
 
 def require_loopback(host: str) -> None:

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from processors.telemetry import catalogue
 from streams.admin import ensure_topics
+from streams.gateway.errors import PortTakenError
 from streams.gateway.limits import CONNECTIONS_MAX, IDLE_SECONDS_MAX
 from streams.gateway.outlet import Outlet
 from streams.gateway.server import Gateway, require_loopback
@@ -26,10 +27,6 @@ STOP_SECONDS_MAX: Final = 10.0
 LINGER_SECONDS_MAX: Final = 2.0
 """How long a client may still send what is not read any more, so that it gets to see its answer."""
 BACKLOG: Final = 256
-
-
-class PortTakenError(Exception):
-    """Another program listens on the gateway's port."""
 
 
 async def run(settings: Settings, bootstrap: str, *, announce: Callable[[str], None]) -> None:

@@ -17,7 +17,7 @@ announcement survives its owner is set aside unseen.
 
 import logging
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Final, Protocol, TypeVar
@@ -136,8 +136,7 @@ class LaneOwner:
         """Step one batch, if there is one; return how many records were in it."""
         reader = _there(self._reader)
         fetched = await reader.fetch(self.sizing.records_max, self._wait_ms())
-        if not fetched:
-            self._calm_down(reader.positions())
+        self._calm_down(reader.positions(), fetched)
         batch = self._batch_of(fetched, reader.positions())
         count = sum(map(len, batch.records.values()))
         if count == 0 and not self._is_due():
@@ -214,11 +213,11 @@ class LaneOwner:
             ticks=self._ticks(),
         )
 
-    def _calm_down(self, positions: Mapping[str, int]) -> None:
-        """Leave careful mode when what was left of it were markers: they are never fetched."""
+    def _calm_down(self, positions: Mapping[str, int], fetched: Container[str]) -> None:
+        """Leave careful mode for a topic of which only markers were left: they are never fetched."""
         careful = self.position.careful
         if careful:
-            rest = {topic: n for topic, n in careful.items() if positions.get(topic, 0) < n}
+            rest = {t: n for t, n in careful.items() if t in fetched or positions.get(t, 0) < n}
             self.position = replace(self.position, careful=rest)
 
     async def _announce(self, batch: Batch) -> None:

@@ -36,7 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
         seed=options.seed,
         session_timeout_ms=QUICK_SESSION_MS if options.quick else options.session_timeout_ms,
         folder=folder,
-        quick=options.quick,
+        planned=QUICK if options.quick else (),
+        churn=not options.quick,
         plant=options.plant,
     )
     try:
@@ -62,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kills", type=int, default=12, help="blows to workers and broker (default: 12)")
     parser.add_argument("--seed", type=int, default=1, help="which run (default: 1)")
     parser.add_argument("--session-timeout-ms", type=int, default=10_000, help="the workers' (default: 10000)")
-    parser.add_argument("--quick", action="store_true", help="a short run: 20000 signals, 3 kills, the shortest session")
+    parser.add_argument("--quick", action="store_true", help="a short run with the shortest session")
     parser.add_argument("--plant", choices=sorted(PLANTS), default="", help="run workers with a bug, to see it caught")
     parser.add_argument("--keep", action="store_true", help="keep data and logs")
     parser.add_argument("--json", action="store_true", help="print nothing but the JSON object")

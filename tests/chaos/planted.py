@@ -1,3 +1,95 @@
-"""Run a worker with a bug planted in it: `python -m tests.chaos.planted NAME`. A test that cannot fail shows nothing."""
+"""Run a worker with a bug planted in it: `python -m tests.chaos.planted NAME`. What cannot fail shows nothing.
+
+Each bug breaks one rule of the lane. The pauses only widen the moment in which it hurts, so that few blows hit it.
+"""
+
+import asyncio
+import os
 import sys
-PLANTS = {"x":1}
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from processors.lane import Commit
+from streams.lanes import kafka
+from streams.lanes.owner import LaneOwner
+from streams.lanes.writer import TransactionalWriter
+
+WIDENED_SECONDS: Final = 0.15
+
+
+def outputs_first() -> None:
+    """Write outputs in a transaction of their own, then state and offsets: a death in between repeats them."""
+    whole = TransactionalWriter.commit
+
+    async def commit(writer: TransactionalWriter, what: Commit, *, due: Mapping[str, int]) -> int:
+        if what.outputs:
+            await whole(writer, replace(what, changes={}, journal=b""), due={})
+            await asyncio.sleep(WIDENED_SECONDS)
+        return await whole(writer, replace(what, outputs={}), due=due)
+
+    _patch(TransactionalWriter, "commit", commit)
+
+
+def outputs_last() -> None:
+    """Write state and offsets first, then outputs: a death in between loses them."""
+    whole = TransactionalWriter.commit
+
+    async def commit(writer: TransactionalWriter, what: Commit, *, due: Mapping[str, int]) -> int:
+        end = await whole(writer, replace(what, outputs={}), due=due)
+        if what.outputs:
+            await asyncio.sleep(WIDENED_SECONDS)
+            await whole(writer, replace(what, changes={}, journal=b""), due={})
+        return end
+
+    _patch(TransactionalWriter, "commit", commit)
+
+
+def no_fence() -> None:
+    """Give each process transactional ids of its own: an old owner that does not know commits on."""
+    honest = vars(kafka)["AIOKafkaProducer"]
+
+    def unfenced(*, transactional_id: str, **options: Any) -> Any:
+        return honest(transactional_id=f"{transactional_id}-{os.getpid()}", **options)
+
+    _patch(kafka, "AIOKafkaProducer", unfenced)
+
+
+def restore_first() -> None:
+    """Restore before the fence: what the old owner commits in between is stepped once more."""
+    restore, take_over = LaneOwner._restore, LaneOwner.take_over
+
+    async def already(_: LaneOwner) -> None:
+        return
+
+    async def late_fence(owner: LaneOwner) -> None:
+        await restore(owner)
+        await asyncio.sleep(WIDENED_SECONDS)
+        await take_over(owner)
+
+    _patch(LaneOwner, "_restore", already)
+    _patch(LaneOwner, "take_over", late_fence)
+
+
+PLANTS: Final[Mapping[str, Callable[[], None]]] = {
+    bug.__name__: bug for bug in (outputs_first, outputs_last, no_fence, restore_first)
+}
+
+
+def _patch(where: object, name: str, what: object) -> None:
+    if not hasattr(where, name):
+        raise AttributeError(f"{where} has no {name} any more: plant this bug anew")
+    setattr(where, name, what)
+
+
+def main() -> int:
+    """Plant the bug, then work as any worker does."""
+    from streams import worker  # noqa: PLC0415  # after the bug is in place
+
+    PLANTS[sys.argv[1]]()
+    sys.argv = sys.argv[:1]
+    return worker.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

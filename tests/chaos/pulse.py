@@ -74,7 +74,7 @@ class Pulse:
             with suppress(AwayError):
                 now = await self.read()
                 moved = {lane for lane in waiting if now.committed[lane] > since.committed[lane]}
-                found |= {lane: now.at - since.at for lane in moved}
+                found |= dict.fromkeys(moved, now.at - since.at)
                 waiting -= moved
             if waiting and time.monotonic() - since.at > seconds_max:
                 raise TooLateError(f"lanes {sorted(waiting)} committed nothing for {seconds_max:g} s")

@@ -20,7 +20,7 @@ from streams.broker.embedded import EmbeddedKafka
 from streams.settings import KafkaSettings
 from streams.topics import TOPICS, TopicNames
 from tests.chaos.churn import Churn
-from tests.chaos.faults import QUICK, Blow, Striker, strikes
+from tests.chaos.faults import Blow, Striker, strikes
 from tests.chaos.fleet import Fleet, WorkerSettings
 from tests.chaos.load import Feeder
 from tests.chaos.pulse import Pulse
@@ -43,6 +43,8 @@ STABLE_SECONDS_MAX: Final = 30.0
 BURST_SHARE: Final = 0.7
 """Of a strike's records; the rest trickles while the lanes recover."""
 TRICKLE_SECONDS: Final = 12.0
+FEW_STRIKES: Final = 3
+"""In a run of so few all of them hit transactions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,15 @@ class Wish:
     seed: int
     session_timeout_ms: int
     folder: Path
-    quick: bool = False
+    planned: Sequence[Sequence[Blow]] = ()
+    """The strikes; empty: a pattern with all sorts of them, in a random order."""
+    churn: bool = False
+    """Whether workers join and leave in the middle third of the strikes."""
     plant: str = ""
 
     def strikes(self) -> Sequence[Sequence[Blow]]:
         """Return the strikes in their order."""
-        return QUICK if self.quick else strikes(self.kills, Random(self.seed))
+        return self.planned or strikes(self.kills, Random(self.seed))
 
 
 @dataclass(slots=True)
@@ -118,8 +123,8 @@ class Chaos:
         traffic = Traffic(self.tenants, Random(wish.seed + 2))
         async with Feeder(self._broker.bootstrap, PREFIX + topics.SIGNALS_IN, LANES, traffic, wish.signals) as feeder:
             striker = Striker(self._fleet, self._broker, feeder, self._pulse, Random(wish.seed + 3))
-            for _ in range(RESIDENTS):
-                self._fleet.start(_)
+            for slot in range(RESIDENTS):
+                self._fleet.start(slot)
             await self._set_policies()
             supervisor = asyncio.create_task(self._fleet.supervise())
             watcher = asyncio.create_task(self._pulse.watch())
@@ -170,7 +175,7 @@ class Chaos:
         churn: asyncio.Task[None] | None = None
         try:
             for index, blows in enumerate(wanted):
-                if index == joins_from:
+                if index == joins_from and self.wish.churn:
                     churn = asyncio.create_task(self._churn.run())
                 if index == joins_to and churn is not None:
                     await _end(churn)
@@ -181,8 +186,9 @@ class Chaos:
                 self._say(f"strike {index + 1} of {len(wanted)}: {' and '.join(blow.value for blow in blows)}")
                 trickle = asyncio.create_task(feeder.trickle(trickling, kept))
                 try:
-                    # Each second strike in the middle of transactions, and the first of them.
-                    await striker.strike(blows, burst=burst, insisted=index % 2 == 0 or self.wish.quick)
+                    # Each second strike in the middle of transactions; which a planted bug may hide from us.
+                    insisted = (index % 2 == 0 or len(wanted) <= FEW_STRIKES) and not self.wish.plant
+                    await striker.strike(blows, burst=burst, insisted=insisted)
                 finally:
                     await _end(trickle)
         finally:

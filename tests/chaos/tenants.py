@@ -70,7 +70,7 @@ class Sent:
 
 
 def make_tenants(lanes: int) -> list[Tenant]:
-    """Return the tenants. Each second one of each sort has no dedupe, so that a second step shows as a second signal."""
+    """Return the tenants. Each second one of a sort has no dedupe, so that a second step shows as a second signal."""
     found = []
 
     def add(sort: str, count: int) -> Iterator[Tenant]:

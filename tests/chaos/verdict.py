@@ -108,9 +108,9 @@ class Evidence:
 
     @property
     def singles(self) -> int:
-        """How many commits took one record only: many of them mean that lanes were stepped carefully, record by record."""
-        sizes = (sum(after - first for _, first, after in one.ranges) for some in self.journals.values() for one in some)
-        return sum(size == 1 for size in sizes)
+        """How many commits took one record only: many mean that lanes were stepped carefully, record by record."""
+        entries = (entry for entries in self.journals.values() for entry in entries)
+        return sum(sum(after - first for _, first, after in entry.ranges) == 1 for entry in entries)
 
     def account(self, tenant: str) -> Account:
         """Return the tenant's account as the state has it in the tenant's lane."""

@@ -36,7 +36,7 @@ class Transaction:
 
 
 class Wire:
-    """One connection to the one broker, made again whenever it breaks. Not for several tasks at once without waiting."""
+    """One connection to the one broker, made again whenever it breaks. Several tasks take turns."""
 
     def __init__(self, bootstrap: str) -> None:
         host, _, port = bootstrap.partition(":")

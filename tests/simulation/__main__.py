@@ -16,7 +16,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--trace", action="store_true", help="with --seed: print what happens")
     parser.add_argument("--jobs", type=int, default=2, help="processes to use")
     parser.add_argument("--no-planted", action="store_true", help="leave the planted bugs out")
-    parser.add_argument("--quick", action="store_true", help="fewer seeds for each planted bug")
+    parser.add_argument("--quick", action="store_true", help="only some of the planted bugs")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     return parser.parse_args()
 

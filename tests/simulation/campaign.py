@@ -19,6 +19,7 @@ SEEDS_PER_JOB: Final = 25
 SEEDS_FOR_ALL_FAULTS: Final = 500
 """In so many seeds every kind of fault must have struck; with fewer it may be chance."""
 PLANTED_SEEDS_MAX: Final = 400
+QUICK_BUGS: Final = 12
 STACK_FRAMES: Final = 6
 
 
@@ -55,7 +56,7 @@ class Summary:
         """Return the kinds of faults that did not strike although there was time for it."""
         if self.seeds < SEEDS_FOR_ALL_FAULTS:
             return []
-        kinds = (*faults.ACTIONS, *faults.NETWORK, *faults.CONSEQUENCES)
+        kinds = (*faults.ACTIONS, *faults.SHARES, *faults.CONSEQUENCES)
         return [kind for kind in kinds if not self.counts[kind]]
 
 
@@ -71,7 +72,7 @@ def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> Outcome:
             check(world)
     except ViolationError as error:
         rule, message = error.rule, str(error)
-    except Exception as error:  # noqa: BLE001 - whatever the code under test raises is a finding
+    except Exception as error:
         rule = "exception"
         message = "".join(traceback.format_exception(error, limit=-STACK_FRAMES))
     finally:
@@ -122,7 +123,7 @@ def _hunt_named(name: str) -> Catch:
     return hunt(next(bug for bug in BUGS if bug.name == name))
 
 
-def hunt_all(jobs: int) -> list[Catch]:
-    """Hunt every planted bug."""
+def hunt_all(jobs: int, *, quick: bool = False) -> list[Catch]:
+    """Hunt every planted bug, or the first few if it must be quick."""
     with ProcessPoolExecutor(jobs) as pool:
-        return list(pool.map(_hunt_named, [bug.name for bug in BUGS]))
+        return list(pool.map(_hunt_named, [bug.name for bug in BUGS[: QUICK_BUGS if quick else None]]))

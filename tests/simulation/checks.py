@@ -21,7 +21,7 @@ from tests.simulation.violation import ensure
 from tests.simulation.world import WINDOW_MS, World
 
 REFUSALS: Final = (Reason.RATE_LIMITED, Reason.TENANT_SUSPENDED)
-STRIKES: Final = ("crash", "leave", "outcome_unknown", "zombie_refused", "pause")
+STRIKES: Final = ("crash", "leave", "outcome_unknown", "zombie_refused", "pause", "agent")
 
 
 def check(world: World) -> None:
@@ -149,6 +149,7 @@ def _model(world: World, folded: dict[int, Folded]) -> Model:
         fates,
         stepped_at,
         strikes=sum(counts.get(kind, 0) for kind in (*STRIKES, "killed_by_record")),
+        agent_failures=counts.get("agent", 0),
     )
 
 

@@ -118,6 +118,7 @@ class Driver:
     cluster: Cluster
     clock: Callable[[], int]
     applied: Callable[[str, int], int]
+    note: Callable[[str], None]
     sent: list[Sent] = field(default_factory=list)
     done: bool = False
     kills: int = 0
@@ -240,7 +241,9 @@ class Driver:
             carried.append(("content-type", b"application/json"))
         key = tenant.name.encode() if self.chance.random() < 0.7 else None
         self.sent.append(Sent(seq, topic, lane, tenant.name, event, wrong, touch))
-        return self.cluster.send(topic, lane, key, value, carried, self.clock())
+        offset = self.cluster.send(topic, lane, key, value, carried, self.clock())
+        self.note(f"sent {seq} of {tenant.name} to {topic}/{lane} at {offset} {touch.decode()}")
+        return offset
 
 
 def _event(event: str, tenant: str, data: dict[str, Any], topic: str) -> bytes:

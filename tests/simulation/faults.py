@@ -16,7 +16,19 @@ EXPIRE: Final = "offsets_expired"
 NIGHT: Final = "long_absence"
 ACTIONS: Final = (CRASH, PAUSE, MOVE, LEAVE, BELIEF, CLOCK, LEAP, COMPACT, EXPIRE, NIGHT)
 """What the world does to the workers between two steps."""
-NETWORK: Final = ("lost", "late", "unanswered", "slow", "stale", "lazy")
+LOST: Final = "lost"
+LATE: Final = "late"
+UNANSWERED: Final = "unanswered"
+SLOW: Final = "slow"
+STALE: Final = "stale"
+LAZY: Final = "lazy"
+AGENT: Final = "agent"
+SHARES: Final = {LOST: 0.01, LATE: 0.015, UNANSWERED: 0.01, SLOW: 0.02, STALE: 0.6, LAZY: 0.5, AGENT: 0.02}
+"""What goes wrong with requests, fetches and calls, and how often where it does.
+
+Requests are lost, arrive late, stay without an answer, or are slow. A new reader may return records from before the
+seek first (stale), and leave its position before the markers (lazy). An agent may not answer at all.
+"""
 CONSEQUENCES: Final = (
     "torn_store",
     "lost_store",
@@ -47,7 +59,7 @@ class Profile:
     every: int
     """Steps between two actions, on average."""
     weights: dict[str, float] = field(default_factory=dict)
-    network: dict[str, float] = field(default_factory=dict)
+    shares: dict[str, float] = field(default_factory=dict)
     formats: tuple[int, ...] = (2,)
     loops_max: int = 10_000
     releases_max: int = 1_000
@@ -74,6 +86,5 @@ def draw(chance: random.Random) -> Profile:
         return profile
     profile.weights = {kind: chance.choice((0.0, 1.0, 3.0)) for kind in ACTIONS}
     if chance.random() < 0.6:
-        shares = {"lost": 0.01, "late": 0.015, "unanswered": 0.01, "slow": 0.02, "stale": 0.6, "lazy": 0.5}
-        profile.network = {kind: share for kind, share in shares.items() if chance.random() < 0.6}
+        profile.shares = {kind: share for kind, share in SHARES.items() if chance.random() < 0.5}
     return profile

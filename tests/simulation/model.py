@@ -71,6 +71,7 @@ class Model:
     """For each input record (topic, lane, offset) the lane's time when it was stepped."""
     strikes: int
     """Owners that ended without finishing: with none, no innocent record may be set aside as stuck."""
+    agent_failures: int
     innocents: int = 0
     missing: dict[str, list[Sent]] = field(default_factory=dict)
 
@@ -127,6 +128,8 @@ class Model:
         if reason is Reason.STUCK and reason not in allowed and self.strikes:
             self.innocents += 1
             return
+        if self.agent_failures:
+            allowed.add(Reason.TIMED_OUT)
         ensure(reason in allowed, "reason", f"{sent} was set aside as {reason}, which fits none of {sorted(allowed)}")
 
     def _check_duplicate(self, sent: Sent) -> None:

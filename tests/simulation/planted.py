@@ -26,7 +26,11 @@ BUGS: Final = (
         "Taking over raises the epoch, so that the old owner can commit no more.",
         CLUSTER + "fence",
         {
-            "    transaction = self.current.get(producer)\n": "    if producer in self.epochs: return self.epochs[producer]\n    transaction = self.current.get(producer)\n"
+            "    transaction = self.current.get(producer)\n": (
+                "    if producer in self.epochs:\n"
+                "        return self.epochs[producer]\n"
+                "    transaction = self.current.get(producer)\n"
+            )
         },
     ),
     Bug(
@@ -69,7 +73,9 @@ BUGS: Final = (
         "Changes stay in an overlay until the commit has returned.",
         OWNER + "_carry_out",
         {
-            "    end = await": "    self._store.apply(commit.changes, self._store.changelog_offset() or 0)\n    end = await"
+            "    end = await": (
+                "    self._store.apply(commit.changes, self._store.changelog_offset() or 0)\n    end = await"
+            )
         },
     ),
     Bug(
@@ -102,7 +108,9 @@ BUGS: Final = (
         "Outputs, changelog, journal and offsets are one transaction.",
         CLUSTER + "produce",
         {
-            "producer=producer, transaction=transaction,": 'producer=producer, transaction=None if topic == "state" else transaction,'
+            "producer=producer, transaction=transaction,": (
+                'producer=producer, transaction=None if topic == "state" else transaction,'
+            )
         },
     ),
     Bug(
@@ -110,7 +118,9 @@ BUGS: Final = (
         "Outputs, changelog, journal and offsets are one transaction.",
         CLUSTER + "add_offsets",
         {
-            "self.begin(producer, epoch).offsets.update(offsets)": "self.begin(producer, epoch); self.offsets.update(offsets)"
+            "self.begin(producer, epoch).offsets.update(offsets)": (
+                "self.begin(producer, epoch); self.offsets.update(offsets)"
+            )
         },
     ),
     Bug(
@@ -159,9 +169,7 @@ BUGS: Final = (
         "stepped in the wrong lane",
         "Only the tenant's own lane steps its records.",
         "processors.ingest.hop:_decode",
-        {
-            "if lane_of(tenant, lanes) != lane:": "if lane_of(tenant, lanes) != lane and record.key is None:"
-        },
+        {"if lane_of(tenant, lanes) != lane:": "if lane_of(tenant, lanes) != lane and record.key is None:"},
     ),
     Bug(
         "token given although others wait",

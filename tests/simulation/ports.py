@@ -4,14 +4,17 @@ Between any two requests, and between a request and its answer, other tasks run 
 """
 
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, TypeVar
 
 from processors.lane import Commit
+from processors.step import Output
 from processors.vocabulary import topics as names
 from processors.vocabulary.record import Record
 from streams.lanes.ports import LaneLostError, OutcomeUnknownError
+from tests.simulation import faults
 from tests.simulation.log import BusyError, Cluster, FencedError, InvalidStateError, Transaction
 from tests.simulation.scheduler import Scheduler, sleep, switch
 
@@ -27,27 +30,22 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Network:
-    """What goes wrong between a client and the cluster. All zero once faults have stopped."""
+    """What goes wrong with requests, fetches and agents, and a count of everything that happens."""
 
     chance: random.Random
-    lost: float = 0.0
-    late: float = 0.0
-    unanswered: float = 0.0
-    slow: float = 0.0
-    stale: float = 0.0
-    """Of the topics of a new reader: how many return records from before the seek first."""
-    lazy: float = 0.0
-    """Of the fetches: how many leave the reader's position before the markers."""
+    shares: dict[str, float]
+    """Of the times that something can go wrong: how many do, by kind (`faults.SHARES`)."""
     in_flight: list[Callable[[], None]] = field(default_factory=list)
     """Requests whose sender has given up, and which arrive all the same."""
     counts: dict[str, int] = field(default_factory=dict)
 
     def calm(self) -> None:
-        """No more faults. What is in flight arrives still."""
-        self.lost = self.late = self.unanswered = self.slow = self.stale = 0.0
+        """No more faults. What is in flight arrives still, and a reader's position may be lazy: that is no fault."""
+        self.shares = {kind: share for kind, share in self.shares.items() if kind == faults.LAZY}
 
-    def hit(self, kind: str, share: float) -> bool:
+    def hit(self, kind: str) -> bool:
         """Tell whether this kind of fault strikes now, and count it."""
+        share = self.shares.get(kind)
         if share and self.chance.random() < share:
             self.count(kind)
             return True
@@ -71,28 +69,31 @@ class SimulatedKafka:
         """Carry a request there and its answer back. `late` is what it does if it comes too late."""
         network = self.network
         await switch()
-        if network.hit("slow", network.slow):
+        if network.hit(faults.SLOW):
             await sleep(network.chance.randrange(SLOW_MS_MAX))
-        if network.hit("lost", network.lost):
+        if network.hit(faults.LOST):
             raise OutcomeUnknownError("the request was lost")
-        if late is not None and network.hit("late", network.late):
-            network.in_flight.append(lambda: _ignored(late))
+        if late is not None and network.hit(faults.LATE):
+            network.in_flight.append(partial(_ignored, late))
             raise OutcomeUnknownError("no answer yet")
         try:
-            while True:
-                try:
-                    answer = send()
-                    break
-                except BusyError:
-                    await sleep(BUSY_MS)
+            answer = await self._sent(send)
         except FencedError as error:
             raise LaneLostError(str(error)) from error
         except InvalidStateError as error:
             raise OutcomeUnknownError(f"invalid state: {error}") from error
-        if network.hit("unanswered", network.unanswered):
+        if network.hit(faults.UNANSWERED):
             raise OutcomeUnknownError("the answer was lost")
         await switch()
         return answer
+
+    async def _sent(self, send: Callable[[], T]) -> T:
+        """Ask again for as long as the transaction before is not finished."""
+        while True:
+            try:
+                return send()
+            except BusyError:
+                await sleep(BUSY_MS)
 
     async def fence(self, lane: int) -> "SimulatedWriter":
         """See `streams.lanes.ports.Kafka.fence`."""
@@ -120,6 +121,12 @@ class SimulatedKafka:
         reader = SimulatedReader(self, lane, start)
         await switch()
         return reader
+
+
+def _if_open(transaction: Transaction, send: Callable[[], object]) -> None:
+    """Let a request take effect only within its own transaction, as Kafka 4 verifies it."""
+    if transaction.commits is None:
+        send()
 
 
 def _ignored(late: Callable[[], object]) -> None:
@@ -191,48 +198,46 @@ class SimulatedWriter:
         kafka, scheduler = self._kafka, self._kafka.scheduler
         deadline_ms = scheduler.now_ms + COMMIT_MS_MAX
         transaction = await kafka.request(self._begin)
-        ends: list[int] = []
-        for send in self._requests(commit, due, ends):
-            await kafka.request(send, late=lambda send=send: self._still_open(transaction) and send())
+        end = 0
+        for send in self._requests(commit, due):
+            end = max(end, await kafka.request(send, late=partial(_if_open, transaction, send)))
             if scheduler.now_ms > deadline_ms:
                 raise OutcomeUnknownError("the transaction takes too long")
         await kafka.request(self._end, late=self._end)
         scheduler.note(f"lane {self._lane} committed {commit.position.sequence}: {commit.records} records")
-        return max(ends)
+        return end
 
-    def _requests(self, commit: Commit, due: Mapping[str, int], ends: list[int]) -> list[Callable[[], object]]:
+    def _requests(self, commit: Commit, due: Mapping[str, int]) -> list[Callable[[], int]]:
         """Return the transaction's requests, in any order: they are under way side by side."""
-        cluster, lane = self._kafka.cluster, self._lane
-        producer, epoch, now_ms = self._producer, self._epoch, commit.position.now_ms
-        requests: list[Callable[[], object]] = [
-            lambda topic=topic, target=target, outputs=outputs: cluster.produce(
-                producer, epoch, topic, target, outputs, now_ms
-            )
+        lane, now_ms = self._lane, commit.position.now_ms
+        requests: list[Callable[[], int]] = [
+            partial(self._produce, topic, target, outputs, now_ms)
             for (topic, target), outputs in commit.outputs.items()
         ]
-        changes = [(key, value, ()) for key, value in commit.changes.items()]
+        changes: list[Output] = [(key, value, []) for key, value in commit.changes.items()]
         # The changelog may go in two produce requests, as large ones do.
         half = self._kafka.network.chance.randrange(len(changes))
-        for part in (changes[:half], changes[half:]):
-            if part:
-                requests.append(
-                    lambda part=part: ends.append(cluster.produce(producer, epoch, names.STATE, lane, part, now_ms))
-                )
+        parts = [part for part in (changes[:half], changes[half:]) if part]
+        requests += [partial(self._produce, names.STATE, lane, part, now_ms) for part in parts]
         if commit.journal:
-            entry = (b"%d" % lane, commit.journal, ())
-            requests.append(lambda: cluster.produce(producer, epoch, names.JOURNAL, lane, (entry,), now_ms))
+            entry: Output = (b"%d" % lane, commit.journal, [])
+            requests.append(partial(self._produce, names.JOURNAL, lane, (entry,), now_ms))
         if due:
-            offsets = {(topic, lane): offset for topic, offset in due.items()}
-            requests.append(lambda: cluster.add_offsets(producer, epoch, offsets))
+            requests.append(partial(self._add_offsets, {(topic, lane): offset for topic, offset in due.items()}))
         self._kafka.network.chance.shuffle(requests)
         return requests
 
+    def _produce(self, topic: str, lane: int, outputs: Iterable[Output], now_ms: int) -> int:
+        """Return the offset after the last record, if it is the changelog's."""
+        end = self._kafka.cluster.produce(self._producer, self._epoch, topic, lane, outputs, now_ms)
+        return end if topic == names.STATE else 0
+
+    def _add_offsets(self, offsets: Mapping[tuple[str, int], int]) -> int:
+        self._kafka.cluster.add_offsets(self._producer, self._epoch, offsets)
+        return 0
+
     def _begin(self) -> Transaction:
         return self._kafka.cluster.begin(self._producer, self._epoch)
-
-    def _still_open(self, transaction: Transaction) -> bool:
-        # Kafka 4 verifies that a produce request belongs to the transaction that is open.
-        return transaction.commits is None
 
     def _end(self) -> None:
         self._kafka.cluster.end(self._producer, self._epoch, commits=True)
@@ -252,7 +257,7 @@ class SimulatedReader:
         network = kafka.network
         for topic in kafka.inputs:
             at = start.get(topic, 0)
-            if at and network.hit("stale", network.stale):
+            if at and network.hit(faults.STALE):
                 at -= network.chance.randrange(1, min(at, FETCH_RECORDS_MAX) + 1)
             self._positions[topic] = at
 
@@ -260,7 +265,7 @@ class SimulatedReader:
         """See `streams.lanes.ports.Reader.fetch`."""
         network = self._kafka.network
         await switch()
-        if network.hit("lost", network.lost):
+        if network.hit(faults.LOST):
             raise OutcomeUnknownError("the fetch was lost")
         found: dict[str, Sequence[Record]] = {}
         asked = [topic for topic in self._positions if network.chance.random() < 0.8]
@@ -271,7 +276,7 @@ class SimulatedReader:
             if records:
                 found[topic] = records
                 records_max -= len(records)
-                if network.hit("lazy", network.lazy):
+                if network.hit(faults.LAZY):
                     after = records[-1].offset + 1
             self._positions[topic] = after
             if records_max <= 0:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 from unittest.mock import patch
 
+from rocksdict import WriteOptions
+
 from streams.lanes import store as real
 from streams.lanes.store import RocksLaneStore
 
@@ -135,7 +137,8 @@ class Database:
 
 def lane_store(database: Database, lane: int, wall_ms: Callable[[], int]) -> RocksLaneStore:
     """Return the real store of one lane over a simulated database."""
-    return RocksLaneStore(database, None, lane, wall_ms)
+    anything: Any = database
+    return RocksLaneStore(anything, WriteOptions(), lane, wall_ms)
 
 
 @contextmanager

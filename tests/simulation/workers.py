@@ -13,8 +13,9 @@ from processors.step import Hop
 from processors.vocabulary.headers import STEPPED
 from streams.lanes.owner import Clocks, LaneOwner
 from streams.lanes.ports import LaneLostError, OutcomeUnknownError
-from tests.simulation.hops import HangError
 from streams.lanes.store import RocksLaneStore
+from tests.simulation import faults
+from tests.simulation.hops import HangError
 from tests.simulation.ports import Network, SimulatedKafka, SimulatedWriter
 from tests.simulation.scheduler import Home, Scheduler, Task, sleep, switch
 from tests.simulation.store import Database, lane_store
@@ -63,13 +64,23 @@ class Process(Home):
     alone: Alone = field(default_factory=Alone)
 
 
+class AgentFailedError(TimeoutError):
+    """An agent has not answered although nothing is wrong with its work."""
+
+
 class Agents:
     """See `streams.lanes.owner.Agents`: the work is done at once, between two switches."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
 
     async def call(self, hop: str, work: Callable[[], object]) -> None:
         """Do the work; a hop that hangs is a time-out."""
         del hop
         await switch()
+        if self._network.hit(faults.AGENT):
+            await sleep(STEP_TIMEOUT_MS)
+            raise AgentFailedError
         try:
             work()
         except HangError as error:
@@ -151,6 +162,10 @@ class Workers:
                 await self._let_go(process, lane, owner)
                 await sleep(BACKOFF_MS[min(failures, len(BACKOFF_MS) - 1)])
                 failures += 1
+            except AgentFailedError:
+                # It failed even for the record that was to be set aside: the runner retakes the lane.
+                await self._let_go(process, lane, owner)
+                await sleep(BACKOFF_MS[-1])
         del process.loops[lane]
 
     def _took(self, process: Process, lane: int, owner: LaneOwner) -> None:
@@ -195,7 +210,7 @@ class Workers:
             LaneSettings(lane, self.lanes, self.hops, process.write_format),
             kafka=self.kafka,
             store=store,
-            agents=Agents(),
+            agents=Agents(self.network),
             clocks=Clocks(lambda: scheduler.now_ms + process.skew_ms, lambda: float(scheduler.now_ms)),
             observer=Observer(self.network),
             alone=lambda: process.alone,

@@ -30,6 +30,8 @@ STEPS_MAX: Final = 60_000
 """Of the time with faults; a driver that cannot finish by then has found a lane that stands still."""
 DRAIN_STEPS_MAX: Final = 40_000
 CALM_MARKER_MS_MAX: Final = 20
+CLEANINGS: Final = 0.02
+"""How often the cluster cleans its changelogs, of the times it does anything."""
 LOOK_EVERY: Final = 32
 
 
@@ -42,7 +44,7 @@ class World:
         self.profile: Profile = faults.draw(self.chance)
         self.scheduler = Scheduler(random.Random(f"steps {seed}"), self.died, BEGIN_MS, trace=trace)
         self.cluster = Cluster(self.profile.lanes, lambda: self.scheduler.now_ms)
-        self.network = Network(random.Random(f"network {seed}"), **self.profile.network)
+        self.network = Network(random.Random(f"network {seed}"), self.profile.shares)
         self.hops = (Door(IngestHop(IngestSettings(Policy(dedupe_window_ms=WINDOW_MS)))), Echo())
         inputs = tuple(topic for hop in self.hops for topic in hop.inputs)
         kafka = SimulatedKafka(self.cluster, self.network, self.scheduler, inputs)
@@ -55,6 +57,7 @@ class World:
             self.cluster,
             lambda: self.scheduler.now_ms,
             self.applied,
+            self.scheduler.note,
         )
         self.disks = {slot: Database() for slot in range(self.profile.workers)}
         self.processes: dict[int, Process] = {}
@@ -168,6 +171,8 @@ class World:
                 self.cluster.mark_one(chance.choice(pending), chance.randrange(1_000))
             if network.in_flight and (self._calm or chance.random() < 0.1):
                 network.in_flight.pop(chance.randrange(len(network.in_flight)))()
+            if self.profile.weights.get(faults.COMPACT) and chance.random() < CLEANINGS:
+                self.compact()
             before = self.cluster.timed_out
             self.cluster.time_out()
             if self.cluster.timed_out > before:

@@ -18,14 +18,16 @@ from processors.vocabulary.partition import lane_of
 from streams.broker.config import BrokerSettings
 from streams.broker.embedded import EmbeddedKafka
 from streams.changelog import committed_consumer, read_range
+from streams.gateway.errors import PortTakenError
 from streams.gateway.outlet import SEND_SECONDS_MAX
-from streams.gateway.service import PortTakenError, Serving
+from streams.gateway.service import Serving
 from streams.metrics import Metrics
 from streams.settings import KafkaSettings, Settings
 
 LANES = 4
 STRUCTURED = {"Content-Type": "application/cloudevents+json"}
 BACK_SECONDS_MAX = 60
+LOOK_SECONDS = 0.05
 
 
 def settings_for(kafka: str, prefix: str = "", **more: Any) -> Settings:
@@ -51,7 +53,7 @@ async def until_accepted(http: aiohttp.ClientSession, url: str, number: int) -> 
             if status == 202:
                 return said
             assert status == 503
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 async def ready(http: aiohttp.ClientSession, url: str) -> bool:
