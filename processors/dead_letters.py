@@ -25,23 +25,23 @@ def set_aside(
     step: Step, hop: str, topic: str, record: Record, rejected: Rejected, *, tenant: str = UNKNOWN_TENANT
 ) -> None:
     """Write the record to `dead-letters`, in the lane that found it."""
-    _write(step, hop, topic, record, tenant, Verdict(rejected.reason), rejected.problems)
+    _write(step, hop, (topic, record), tenant, Verdict(rejected.reason), rejected.problems)
 
 
 def condemn(step: Step, hop: str, topic: str, record: Record, verdict: Verdict) -> None:
     """Write a record to `dead-letters` that must not be stepped, unseen."""
-    _write(step, hop, topic, record, UNKNOWN_TENANT, verdict, ())
+    _write(step, hop, (topic, record), UNKNOWN_TENANT, verdict, ())
 
 
 def _write(
     step: Step,
     hop: str,
-    topic: str,
-    record: Record,
+    found: tuple[str, Record],
     tenant: str,
     verdict: Verdict,
     problems: tuple[Problem, ...],
 ) -> None:
+    topic, record = found
     # Ours come last and a reader takes the last of a name, so a sender cannot forge them.
     headers: list[Header] = [
         *record.headers,

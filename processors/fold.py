@@ -33,11 +33,7 @@ def fold(
             message = f"after commit {last.sequence} the journal goes on with {entry.sequence}"
             raise GapError(message)
         batch = Batch(
-            {
-                topic: found
-                for topic, first, after in entry.ranges
-                if (found := records_of(topic, first, after))
-            },
+            {topic: found for topic, first, after in entry.ranges if (found := records_of(topic, first, after))},
             {topic: after for topic, _, after in entry.ranges},
             verdicts_of(entry),
             ticks=entry.ticked,

@@ -39,15 +39,9 @@ def unpack(packed: bytes) -> Entry | None:
 
 def verdicts_of(entry: Entry) -> dict[tuple[str, int], Verdict]:
     """Return the entry's verdicts as a step takes them."""
-    return {
-        (topic, offset): Verdict(Reason(reason), stack)
-        for topic, offset, reason, stack in entry.verdicts
-    }
+    return {(topic, offset): Verdict(Reason(reason), stack) for topic, offset, reason, stack in entry.verdicts}
 
 
 def listed(verdicts: Mapping[tuple[str, int], Verdict]) -> tuple[tuple[str, int, str, str], ...]:
     """Return verdicts as an entry keeps them."""
-    return tuple(
-        (topic, offset, verdict.reason.value, verdict.stack)
-        for (topic, offset), verdict in verdicts.items()
-    )
+    return tuple((topic, offset, verdict.reason.value, verdict.stack) for (topic, offset), verdict in verdicts.items())

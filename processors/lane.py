@@ -199,9 +199,7 @@ def finish(settings: LaneSettings, last: Position, step: Step, batch: Batch) -> 
     )
 
 
-def _ledger(
-    settings: LaneSettings, last: Position, step: Step, batch: Batch
-) -> Mapping[str, int]:
+def _ledger(settings: LaneSettings, last: Position, step: Step, batch: Batch) -> Mapping[str, int]:
     ledger = dict(last.ledger)
     for hop in settings.hops:
         came = sum(len(batch.records.get(topic, ())) for topic in hop.inputs)
@@ -214,9 +212,7 @@ def _ledger(
     return ledger
 
 
-def advance(
-    settings: LaneSettings, last: Position, store: Store, batch: Batch, now_ms: int
-) -> Commit:
+def advance(settings: LaneSettings, last: Position, store: Store, batch: Batch, now_ms: int) -> Commit:
     """Step one batch: `begin`, `stages`, `finish` in one go, for who needs no agents between them."""
     step = begin(settings, last, store, batch, now_ms)
     for _, work in stages(settings, last, step, batch):

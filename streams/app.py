@@ -44,7 +44,7 @@ def build(settings: Settings, bootstrap: str) -> faust.App:
     channels = {name: _AGENTS[name].declare(app, settings) for name in HOPS}
     hops = tuple(_AGENTS[name].hop(settings) for name in HOPS)
     lanes = LaneService(settings, bootstrap, hops, channels)
-    app.service(cast(Any, lanes))  # mode takes instances as well as classes
+    app.service(cast("Any", lanes))  # mode takes instances as well as classes
     _pages(app, lanes)
     return app
 

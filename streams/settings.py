@@ -4,7 +4,7 @@ import os
 import ssl
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -35,7 +35,7 @@ class KafkaSettings:
     security: str = "PLAINTEXT"
     mechanism: str = "PLAIN"
     username: str = ""
-    password: SecretStr = SecretStr("")
+    password: SecretStr = field(default_factory=lambda: SecretStr(""))
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""
@@ -67,41 +67,27 @@ class Settings(BaseModel):
     kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="how the cluster is spoken to"
     )
-    kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "PLAIN", description="SASL mechanism"
-    )
+    kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field("PLAIN", description="SASL mechanism")
     kafka_username: str = Field("", description="SASL user")
     kafka_password: SecretStr = Field(SecretStr(""), description="SASL password")
     kafka_ca_file: str = Field("", description="PEM file of the authority that signed the brokers")
     kafka_cert_file: str = Field("", description="PEM file of this client's certificate")
     kafka_key_file: str = Field("", description="PEM file of this client's key")
-    kafka_heap_megabytes: int = Field(
-        512, ge=128, le=16_384, description="embedded Kafka: the Java heap"
-    )
+    kafka_heap_megabytes: int = Field(512, ge=128, le=16_384, description="embedded Kafka: the Java heap")
     kafka_port: Port = Field(0, description="embedded Kafka: its port; 0 chooses a free one")
     kafka_fsync: bool = Field(
         False, description="embedded Kafka: write through to the disk, so that a power cut loses nothing"
     )
 
-    application: str = Field(
-        "hopline", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="consumer group and id prefix"
-    )
-    topic_prefix: str = Field(
-        "", pattern=r"^[A-Za-z0-9._-]{0,100}$", description="put before every topic's name"
-    )
-    lanes: int = Field(
-        8, ge=1, le=LANES_MAX, description="partitions of each topic; fixed for a cluster's life"
-    )
+    application: str = Field("hopline", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="consumer group and id prefix")
+    topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,100}$", description="put before every topic's name")
+    lanes: int = Field(8, ge=1, le=LANES_MAX, description="partitions of each topic; fixed for a cluster's life")
     replication: int = Field(1, ge=1, le=7, description="copies of each topic; 3 on a cluster")
     min_insync_replicas: int = Field(
         1, ge=1, le=7, description="copies that must have a record before it counts; 2 on a cluster"
     )
-    write_format: int = Field(
-        NEWEST, ge=OLDEST_READ, le=NEWEST, description="format to write while an upgrade rolls"
-    )
-    session_timeout_ms: int = Field(
-        10_000, ge=6_000, le=60_000, description="after which a silent worker's lanes move"
-    )
+    write_format: int = Field(NEWEST, ge=OLDEST_READ, le=NEWEST, description="format to write while an upgrade rolls")
+    session_timeout_ms: int = Field(10_000, ge=6_000, le=60_000, description="after which a silent worker's lanes move")
 
     data_dir: Path = Field(Path("data"), description="state, logs and the embedded Kafka's files")
     slot: int = Field(0, ge=0, le=1_023, description="number of this worker on its machine")
@@ -114,9 +100,7 @@ class Settings(BaseModel):
     )
 
     strict_tenants: bool = Field(False, description="refuse signals of tenants that nobody created")
-    tenant_rate_per_second: float = Field(
-        0, ge=0, le=RATE_MAX, description="default rate of a tenant; 0 is no limit"
-    )
+    tenant_rate_per_second: float = Field(0, ge=0, le=RATE_MAX, description="default rate of a tenant; 0 is no limit")
     tenant_burst: int = Field(100, ge=1, le=BURST_MAX, description="default burst of a tenant")
     tenant_over: Over = Field(Over.DEFER, description="over the rate: defer or refuse")
     tenant_queue_records: int = Field(
@@ -132,9 +116,7 @@ class Settings(BaseModel):
     step_seconds_max: float = Field(
         10, gt=0, le=300, description="a hop that does not answer a batch in time is interrupted"
     )
-    stuck_seconds_max: float = Field(
-        15, gt=0, le=600, description="a worker whose loop stands still so long is killed"
-    )
+    stuck_seconds_max: float = Field(15, gt=0, le=600, description="a worker whose loop stands still so long is killed")
     checkpoint_seconds: float = Field(
         3_600, ge=0, le=7 * 86_400, description="how often each lane's whole state is written down; 0: never"
     )

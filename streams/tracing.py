@@ -23,7 +23,6 @@ from opentelemetry.trace import (
     TraceFlags,
     set_span_in_context,
 )
-
 from typing_extensions import override
 
 from processors.telemetry.trace import Span
@@ -79,9 +78,7 @@ class Tracer:
         provider = TracerProvider(
             resource=Resource.create({SERVICE_NAME: "hopline"}), id_generator=self._ids, shutdown_on_exit=False
         )
-        provider.add_span_processor(
-            BatchSpanProcessor(exporter, export_timeout_millis=EXPORT_TIMEOUT_MS)
-        )
+        provider.add_span_processor(BatchSpanProcessor(exporter, export_timeout_millis=EXPORT_TIMEOUT_MS))
         self._provider = provider
         self._tracer = provider.get_tracer("hopline")
 

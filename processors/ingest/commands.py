@@ -59,8 +59,7 @@ def parse(kind: str, data: bytes | None) -> TenantChange | Rejected:
     problems = tuple(
         Problem(f"data.{bound.field}", f"must be from {bound.least} to {bound.most}")
         for bound in _BOUNDS
-        if (value := getattr(change, bound.field)) is not None
-        and not bound.least <= value <= bound.most
+        if (value := getattr(change, bound.field)) is not None and not bound.least <= value <= bound.most
     )
     if change.rate_per_second is not None and 0 < change.rate_per_second < RATE_MIN:
         message = f"must be 0 (no limit) or at least {RATE_MIN}"
@@ -72,13 +71,9 @@ def apply(policy: Policy, change: TenantChange) -> Policy:
     """Return the policy with what the command names."""
     return Policy(
         status=policy.status if change.status is None else change.status,
-        rate_per_second=(
-            policy.rate_per_second if change.rate_per_second is None else change.rate_per_second
-        ),
+        rate_per_second=(policy.rate_per_second if change.rate_per_second is None else change.rate_per_second),
         burst=policy.burst if change.burst is None else change.burst,
         over=policy.over if change.over is None else change.over,
         queue_records=policy.queue_records if change.queue_records is None else change.queue_records,
-        dedupe_window_ms=(
-            policy.dedupe_window_ms if change.dedupe_window_ms is None else change.dedupe_window_ms
-        ),
+        dedupe_window_ms=(policy.dedupe_window_ms if change.dedupe_window_ms is None else change.dedupe_window_ms),
     )

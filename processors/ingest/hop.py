@@ -76,9 +76,7 @@ class _Door:
                 step.count(HOP, tenant, Outcome.DUPLICATE, account.duplicates - duplicates)
         step.overlay.seal(HOP, now_ms=step.now_ms, expires_ms=expires_ms, sequence=step.sequence)
 
-    def refuse(
-        self, topic: str, record: Record, account: Account, rejected: Rejected, tenant: str
-    ) -> None:
+    def refuse(self, topic: str, record: Record, account: Account, rejected: Rejected, tenant: str) -> None:
         """Set a record of a known tenant aside."""
         if account.known:
             account.dead += 1
@@ -120,9 +118,7 @@ class IngestHop:
         queue.wake(step)
 
 
-def _decode(
-    step: Step, topic: str, records: Sequence[Record]
-) -> list[tuple[Record, Signal, bytes]]:
+def _decode(step: Step, topic: str, records: Sequence[Record]) -> list[tuple[Record, Signal, bytes]]:
     """Return what is ours and well formed, with its dedupe member; move or set aside the rest."""
     found = []
     lane, lanes = step.lane, step.lanes
@@ -151,9 +147,7 @@ def _decode(
 
 def _look_up(door: _Door, decoded: list[tuple[Record, Signal, bytes]]) -> None:
     accounts = door.accounts
-    wanted = [
-        member for _, signal, member in decoded if accounts[signal.tenant].policy.dedupe_window_ms
-    ]
+    wanted = [member for _, signal, member in decoded if accounts[signal.tenant].policy.dedupe_window_ms]
     door.step.overlay.prefetch_seen(HOP, wanted)
 
 
@@ -249,9 +243,7 @@ def _traced(
     return [*kept, trace.hop_header(traceparent, span_id)]
 
 
-def _enriched(
-    record: Record, signal: Signal, member: bytes
-) -> tuple[bytes | None, list[Header]]:
+def _enriched(record: Record, signal: Signal, member: bytes) -> tuple[bytes | None, list[Header]]:
     """Add what the sender left out, derived from the signal and its place in the log."""
     absent = signal.absent
     additions: dict[str, str] = {}

@@ -38,32 +38,22 @@ def _gauge(name: str, text: str, *labels: str) -> Metric:
     return Metric(name, Kind.GAUGE, text, labels)
 
 
-def _histogram(
-    name: str, text: str, *labels: str, buckets: tuple[float, ...] = LATENCY_SECONDS
-) -> Metric:
+def _histogram(name: str, text: str, *labels: str, buckets: tuple[float, ...] = LATENCY_SECONDS) -> Metric:
     return Metric(name, Kind.HISTOGRAM, text, labels, buckets)
 
 
-SIGNALS: Final = _counter(
-    "hopline_signals_total", "Records that a hop ended, by outcome.", "hop", "tenant", "outcome"
-)
+SIGNALS: Final = _counter("hopline_signals_total", "Records that a hop ended, by outcome.", "hop", "tenant", "outcome")
 HOP_INPUT: Final = _counter("hopline_hop_input_total", "Records that came to a hop.", "hop")
-DEAD_LETTERS: Final = _counter(
-    "hopline_dead_letters_total", "Records set aside, by reason.", "hop", "reason"
-)
+DEAD_LETTERS: Final = _counter("hopline_dead_letters_total", "Records set aside, by reason.", "hop", "reason")
 TENANTS_OVERFLOW: Final = _counter(
     "hopline_tenants_overflow_total", "Records counted under `_other` for want of a tenant label.", "hop"
 )
 HOP_DURATION: Final = _histogram("hopline_hop_duration_seconds", "Time to step one batch.", "hop")
-QUEUE_WAIT: Final = _histogram(
-    "hopline_queue_wait_seconds", "From a record's entry into the log to its step.", "hop"
-)
+QUEUE_WAIT: Final = _histogram("hopline_queue_wait_seconds", "From a record's entry into the log to its step.", "hop")
 END_TO_END: Final = _histogram(
     "hopline_end_to_end_seconds", "From a record's entry into the log to its commit.", "flow"
 )
-LAG_RECORDS: Final = _gauge(
-    "hopline_lag_records", "Last stable offset minus position.", "topic", "lane"
-)
+LAG_RECORDS: Final = _gauge("hopline_lag_records", "Last stable offset minus position.", "topic", "lane")
 LAG_SECONDS: Final = _gauge(
     "hopline_lag_seconds", "Age of the oldest record that waits, the worst of this worker's lanes.", "topic"
 )
@@ -71,26 +61,16 @@ WATERMARK_AGE: Final = _gauge(
     "hopline_watermark_age_seconds", "Time since the hop's last commit while records wait.", "hop"
 )
 INFLIGHT: Final = _gauge("hopline_inflight", "Batches between fetch and commit.", "hop")
-BATCH: Final = _histogram(
-    "hopline_batch_records", "Records of a commit.", "hop", buckets=BATCH_RECORDS
-)
+BATCH: Final = _histogram("hopline_batch_records", "Records of a commit.", "hop", buckets=BATCH_RECORDS)
 COMMIT_DURATION: Final = _histogram("hopline_commit_duration_seconds", "Time of one transaction.")
 LOOP_LAG: Final = _gauge("hopline_event_loop_lag_seconds", "How late the event loop is.")
 LANES_OWNED: Final = _gauge("hopline_lanes_owned", "Lanes that this worker owns.")
 REBALANCES: Final = _counter("hopline_rebalances_total", "Assignments of lanes to this worker.")
-TAKEOVERS: Final = _counter(
-    "hopline_takeovers_total", "Lanes taken over, by how it went.", "outcome"
-)
-TAKEOVER_DURATION: Final = _histogram(
-    "hopline_takeover_seconds", "From the wish to take a lane to its first fetch."
-)
-HOP_FAILURES: Final = _counter(
-    "hopline_hop_failures_total", "Batches on which a hop raised or timed out.", "lane"
-)
+TAKEOVERS: Final = _counter("hopline_takeovers_total", "Lanes taken over, by how it went.", "outcome")
+TAKEOVER_DURATION: Final = _histogram("hopline_takeover_seconds", "From the wish to take a lane to its first fetch.")
+HOP_FAILURES: Final = _counter("hopline_hop_failures_total", "Batches on which a hop raised or timed out.", "lane")
 STATE_BYTES: Final = _gauge("hopline_state_bytes", "Local state on disk.")
-RESTORE_PROGRESS: Final = _gauge(
-    "hopline_restore_progress_ratio", "How much of the changelog has been read.", "lane"
-)
+RESTORE_PROGRESS: Final = _gauge("hopline_restore_progress_ratio", "How much of the changelog has been read.", "lane")
 LEDGER_MISMATCH: Final = _gauge(
     "hopline_ledger_mismatch_records", "Records in less records accounted for.", "hop", "lane"
 )
@@ -100,12 +80,8 @@ TELEMETRY_DROPPED: Final = _counter(
 GATEWAY_EVENTS: Final = _counter(
     "hopline_gateway_events_total", "Events at the gateway, by what became of them.", "mode", "result"
 )
-GATEWAY_REQUESTS: Final = _counter(
-    "hopline_gateway_requests_total", "Requests at the gateway, by status.", "status"
-)
-GATEWAY_DURATION: Final = _histogram(
-    "hopline_gateway_request_seconds", "From a request's head to its answer."
-)
+GATEWAY_REQUESTS: Final = _counter("hopline_gateway_requests_total", "Requests at the gateway, by status.", "status")
+GATEWAY_DURATION: Final = _histogram("hopline_gateway_request_seconds", "From a request's head to its answer.")
 GATEWAY_INFLIGHT: Final = _gauge("hopline_gateway_inflight", "Events that wait for Kafka.")
 BUILD: Final = _gauge("hopline_build_info", "Always 1; the labels tell the version.", "version")
 

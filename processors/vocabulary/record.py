@@ -20,6 +20,7 @@ class Record(Protocol):
     @property
     def timestamp(self) -> int:
         """Milliseconds since the epoch, as the log has it."""
+
     @property
     def key(self) -> bytes | None: ...
     @property

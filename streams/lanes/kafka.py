@@ -93,19 +93,13 @@ class ClusterLanes:
             async with asyncio.timeout(REQUEST_SECONDS_MAX):
                 await admin.start()
                 partitions = [self._partition(topic, lane) for topic in self._inputs]
-                found = await admin.list_consumer_group_offsets(
-                    self._application, partitions=partitions
-                )
+                found = await admin.list_consumer_group_offsets(self._application, partitions=partitions)
         except (KafkaError, TimeoutError, OSError) as error:
             message = f"cannot read the group's offsets: {type(error).__name__}: {error}"
             raise OutcomeUnknownError(message) from error
         finally:
             await stop_within(Closing(admin.close), CLOSE_SECONDS_MAX)
-        return {
-            self._topics.logical(partition.topic): at.offset
-            for partition, at in found.items()
-            if at.offset >= 0
-        }
+        return {self._topics.logical(partition.topic): at.offset for partition, at in found.items() if at.offset >= 0}
 
     def _partition(self, topic: str, lane: int) -> TopicPartition:
         return TopicPartition(self._topics.physical(topic), lane)
@@ -148,16 +142,12 @@ class ClusterLanes:
         finally:
             await stop_within(consumer, CLOSE_SECONDS_MAX)
 
-    async def _part(
-        self, consumer: AIOKafkaConsumer, partition: TopicPartition, end: int
-    ) -> ChangelogPart:
+    async def _part(self, consumer: AIOKafkaConsumer, partition: TopicPartition, end: int) -> ChangelogPart:
         """Return the next records. Markers and aborted records move the position, too."""
         async with asyncio.timeout(RESTORE_STALLED_SECONDS_MAX):
             before = await consumer.position(partition)
             while True:
-                found = await consumer.getmany(
-                    partition, timeout_ms=100, max_records=RESTORE_RECORDS_MAX
-                )
+                found = await consumer.getmany(partition, timeout_ms=100, max_records=RESTORE_RECORDS_MAX)
                 position = await consumer.position(partition)
                 if found or position > before:
                     break

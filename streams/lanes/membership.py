@@ -59,9 +59,7 @@ class Membership:
         while True:
             consumer = self._consumer()
             try:
-                consumer.subscribe(
-                    [self._settings.topics.physical(MEMBERSHIP)], listener=_Listener(self._assigned)
-                )
+                consumer.subscribe([self._settings.topics.physical(MEMBERSHIP)], listener=_Listener(self._assigned))
                 async with asyncio.timeout(START_SECONDS_MAX):
                     await consumer.start()
                 await self._stay(consumer)

@@ -195,9 +195,7 @@ class LaneOwner:
     def _now_ms(self) -> int:
         return lane.clock(self.position, self._clocks.wall_ms())
 
-    def _batch_of(
-        self, fetched: Mapping[str, Sequence[Record]], positions: Mapping[str, int]
-    ) -> Batch:
+    def _batch_of(self, fetched: Mapping[str, Sequence[Record]], positions: Mapping[str, int]) -> Batch:
         """Drop what was applied already: the client may have fetched it before the seek."""
         applied = self.position.applied
         records = {}
@@ -278,11 +276,7 @@ class LaneOwner:
         """Step each record in a commit of its own; set aside the one that fails."""
         if self._ticks() and not await self._ticks_alone():
             self._no_ticks_until_ms = self._now_ms() + TICK_PAUSE_MS
-        flat = [
-            (topic, record)
-            for topic in self.settings.inputs
-            for record in batch.records.get(topic, ())
-        ]
+        flat = [(topic, record) for topic in self.settings.inputs for record in batch.records.get(topic, ())]
         last = {topic: records[-1].offset for topic, records in batch.records.items()}
         for topic, record in flat:
             at = (topic, record.offset)
@@ -303,9 +297,7 @@ class LaneOwner:
         attempting = {**self.position.attempting, topic: (offset, owners)}
         await self._mark(replace(self.position, attempting=attempting))
 
-    async def _singly(
-        self, topic: str, record: Record, after: int, verdict: Verdict | None
-    ) -> None:
+    async def _singly(self, topic: str, record: Record, after: int, verdict: Verdict | None) -> None:
         began_ms = self._clocks.steady_ms()
         alone = Batch({topic: (record,)}, {topic: after}, ticks=False)
         at = (topic, record.offset)

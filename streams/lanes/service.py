@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-from collections.abc import Sequence
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -31,25 +31,21 @@ from streams.logs import LimitRepeats
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.telemetry import LaneObserver
-from streams.tracing import FileExporter, Tracer
 from streams.topics import INPUTS, JOURNAL_RETENTION_MS
+from streams.tracing import FileExporter, Tracer
 
 log = logging.getLogger(__name__)
 
 GAUGES_SECONDS: Final = 1.0
 RETAKE_MARGIN_SECONDS: Final = 3.0
 START_SECONDS_MAX: Final = 60.0
-CLOCKS: Final = Clocks(
-    wall_ms=lambda: int(time.time() * 1_000), steady_ms=lambda: time.monotonic() * 1_000
-)
+CLOCKS: Final = Clocks(wall_ms=lambda: int(time.time() * 1_000), steady_ms=lambda: time.monotonic() * 1_000)
 
 
 class LaneService(Service):
     """Owns this worker's lanes."""
 
-    def __init__(
-        self, settings: Settings, bootstrap: str, hops: Sequence[Hop], channels: dict[str, Any]
-    ) -> None:
+    def __init__(self, settings: Settings, bootstrap: str, hops: Sequence[Hop], channels: dict[str, Any]) -> None:
         super().__init__()
         quicken_transactions()
         self.settings = settings
@@ -60,9 +56,7 @@ class LaneService(Service):
         self._hops = hops
         self._agents = AgentHost(channels, seconds_max=settings.step_seconds_max)
         group = f"{settings.topic_prefix}{settings.application}"
-        self._tracer = (
-            Tracer(FileExporter(Path(settings.trace_file)), group=group) if settings.trace_file else None
-        )
+        self._tracer = Tracer(FileExporter(Path(settings.trace_file)), group=group) if settings.trace_file else None
         self._observer = LaneObserver(self.metrics, self._tracer)
         self._watchdog = Watchdog(settings.stuck_seconds_max)
         self._alone = asyncio.Lock()

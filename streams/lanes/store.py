@@ -129,9 +129,7 @@ def _open(path: Path, cluster: str) -> Rdict:
 class RocksLaneStore:
     """One lane's keys. See `streams.lanes.ports.LaneStore`."""
 
-    def __init__(
-        self, db: Rdict, write: WriteOptions, lane: int, wall_ms: Callable[[], int]
-    ) -> None:
+    def __init__(self, db: Rdict, write: WriteOptions, lane: int, wall_ms: Callable[[], int]) -> None:
         self._db = db
         self._options = write
         self._lane = _LANE.pack(lane)

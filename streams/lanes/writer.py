@@ -51,9 +51,7 @@ def quicken_transactions() -> None:
 class TransactionalWriter:
     """A producer that belongs to one ownership of one lane."""
 
-    def __init__(
-        self, producer: AIOKafkaProducer, topics: TopicNames, *, lane: int, group: str
-    ) -> None:
+    def __init__(self, producer: AIOKafkaProducer, topics: TopicNames, *, lane: int, group: str) -> None:
         self._producer = producer
         self._topics = topics
         self._lane = lane
@@ -63,9 +61,7 @@ class TransactionalWriter:
         """See `ports.Writer.commit`."""
         self._pace(QUICK_BACKOFF_SECONDS)
         # Quick while Kafka verifies the transaction; patient when nobody answers.
-        patient = asyncio.get_running_loop().call_later(
-            PATIENT_AFTER_SECONDS, self._pace, PATIENT_BACKOFF_MS / 1_000
-        )
+        patient = asyncio.get_running_loop().call_later(PATIENT_AFTER_SECONDS, self._pace, PATIENT_BACKOFF_MS / 1_000)
         try:
             async with asyncio.timeout(COMMIT_SECONDS_MAX):
                 return await self._transact(commit, due)
@@ -98,8 +94,7 @@ class TransactionalWriter:
             sent += await self._send(names.JOURNAL, self._lane, (entry,), now_ms)
         if due:
             offsets = {
-                TopicPartition(self._topics.physical(topic), self._lane): offset
-                for topic, offset in due.items()
+                TopicPartition(self._topics.physical(topic), self._lane): offset for topic, offset in due.items()
             }
             await producer.send_offsets_to_transaction(offsets, self._group)
         # Before the commit, for aiokafka commits a transaction in which a batch has failed.
@@ -107,9 +102,7 @@ class TransactionalWriter:
         await producer.commit_transaction()
         return max((future.result().offset + count for future, count in changelog), default=0)
 
-    async def _send(
-        self, topic: str, lane: int, outputs: Iterable[Output], now_ms: int
-    ) -> "list[_Sent]":
+    async def _send(self, topic: str, lane: int, outputs: Iterable[Output], now_ms: int) -> "list[_Sent]":
         """Hand records over in whole batches: one call a record costs three times as much."""
         producer, physical = self._producer, self._topics.physical(topic)
         sent: list[_Sent] = []

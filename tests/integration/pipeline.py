@@ -104,9 +104,7 @@ class Pipeline:
 
     async def send(self, values: Sequence[tuple[str, bytes | None]], **options: Any) -> None:
         """Send values to the lanes of the tenants named."""
-        await self.send_to(
-            [(lane_of(tenant.encode(), self.lanes), value) for tenant, value in values], **options
-        )
+        await self.send_to([(lane_of(tenant.encode(), self.lanes), value) for tenant, value in values], **options)
 
     async def send_to(
         self,
@@ -120,9 +118,7 @@ class Pipeline:
         await producer.start()
         try:
             sent = [
-                await producer.send(
-                    self.physical(topic), value, partition=lane, headers=list(headers)
-                )
+                await producer.send(self.physical(topic), value, partition=lane, headers=list(headers))
                 for lane, value in values
                 if value is not None
             ]

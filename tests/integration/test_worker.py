@@ -16,7 +16,7 @@ from streams.agents import ingest
 from streams.lanes import checkpoint
 from streams.settings import Settings
 from tests.integration.faulty_worker import RAISE, SPIN
-from tests.integration.pipeline import FAULTY, Pipeline, event, pipeline, until
+from tests.integration.pipeline import FAULTY, event, pipeline, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
@@ -58,9 +58,7 @@ async def test_signals_come_out_once_in_order_and_the_rest_is_set_aside(
         assert await worker.stop() == 0
 
 
-async def test_a_worker_that_is_killed_or_stopped_goes_on_where_it_was(
-    kafka: str, unique: str, tmp_path: Path
-) -> None:
+async def test_a_worker_that_is_killed_or_stopped_goes_on_where_it_was(kafka: str, unique: str, tmp_path: Path) -> None:
     with pipeline(kafka, unique, tmp_path) as pipe:
         await pipe.prepare()
         for number, end in enumerate((signal.SIGKILL, signal.SIGTERM, None)):
@@ -75,9 +73,7 @@ async def test_a_worker_that_is_killed_or_stopped_goes_on_where_it_was(
         assert len(records) == len(set(ids_of(records))) == len(TENANTS) * 28
 
 
-async def test_a_hop_that_raises_costs_one_record_and_says_where(
-    kafka: str, unique: str, tmp_path: Path
-) -> None:
+async def test_a_hop_that_raises_costs_one_record_and_says_where(kafka: str, unique: str, tmp_path: Path) -> None:
     with pipeline(kafka, unique, tmp_path) as pipe:
         await pipe.prepare()
         worker = await pipe.start(FAULTY).ready()
@@ -90,9 +86,7 @@ async def test_a_hop_that_raises_costs_one_record_and_says_where(
         assert worker.metric("hopline_hop_failures_total") >= 1
 
 
-async def test_a_hop_that_spins_is_killed_and_its_record_set_aside(
-    kafka: str, unique: str, tmp_path: Path
-) -> None:
+async def test_a_hop_that_spins_is_killed_and_its_record_set_aside(kafka: str, unique: str, tmp_path: Path) -> None:
     with pipeline(kafka, unique, tmp_path, STUCK_SECONDS_MAX="1.5") as pipe:
         await pipe.prepare()
         bad = event("acme", 1, subject=SPIN.decode())
@@ -101,13 +95,8 @@ async def test_a_hop_that_spins_is_killed_and_its_record_set_aside(
         while not await pipe.read(topics.DEAD_LETTERS):
             assert deaths < 8
             worker = pipe.start(FAULTY)
-            dead = pipe
-
-            async def over(worker: object = worker, dead: Pipeline = dead) -> bool:
-                return worker.process.poll() is not None or bool(await dead.read(topics.DEAD_LETTERS))  # type: ignore[attr-defined]
-
-            while not await over():
-                pass
+            while worker.process.poll() is None and not await pipe.read(topics.DEAD_LETTERS):
+                continue
             deaths += worker.process.poll() is not None
         (letter,) = await pipe.read(topics.DEAD_LETTERS)
         assert (letter.value, headers_of(letter)["dl_reason"]) == (bad, b"stuck")
@@ -115,10 +104,9 @@ async def test_a_hop_that_spins_is_killed_and_its_record_set_aside(
         assert deaths >= 1
 
 
-async def test_the_journal_folds_from_a_checkpoint_to_the_very_outputs(
-    kafka: str, unique: str, tmp_path: Path
-) -> None:
-    with pipeline(kafka, unique, tmp_path, CHECKPOINT_SECONDS="0.5", TENANT_RATE_PER_SECOND="40", TENANT_BURST="5") as pipe:
+async def test_the_journal_folds_from_a_checkpoint_to_the_very_outputs(kafka: str, unique: str, tmp_path: Path) -> None:
+    settings = {"CHECKPOINT_SECONDS": "0.5", "TENANT_RATE_PER_SECOND": "40", "TENANT_BURST": "5"}
+    with pipeline(kafka, unique, tmp_path, **settings) as pipe:
         await pipe.prepare()
         worker = await pipe.start().ready()
         await pipe.send([(t, event(t, n)) for t in TENANTS for n in range(30)])

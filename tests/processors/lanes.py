@@ -61,9 +61,7 @@ class LaneInMemory:
         self.offsets[topic] = offset + 1
         return PlainRecord(topic, 0, offset, self.now_ms, key, value, headers)
 
-    def step(
-        self, *records: PlainRecord, verdicts: dict[tuple[str, int], Verdict] | None = None
-    ) -> Commit:
+    def step(self, *records: PlainRecord, verdicts: dict[tuple[str, int], Verdict] | None = None) -> Commit:
         """Step a batch and keep what it changed."""
         by_topic: dict[str, list[PlainRecord]] = {}
         for record in records:
@@ -103,9 +101,7 @@ class LaneInMemory:
 
     def reasons(self) -> list[str]:
         """Return the reasons of the dead letters, in their order."""
-        return [
-            (headers["dl_reason"] or b"").decode() for _, _, headers in self.outputs(topics.DEAD_LETTERS)
-        ]
+        return [(headers["dl_reason"] or b"").decode() for _, _, headers in self.outputs(topics.DEAD_LETTERS)]
 
 
 def tenant_of_lane(lane: int, lanes: int) -> str:

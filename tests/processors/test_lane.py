@@ -36,6 +36,7 @@ class Echo:
 
     def step(self, step: Step, topic: str, records: Sequence[Record]) -> None:
         """Count."""
+        assert topic == topics.SIGNALS
         before = int(step.overlay.get(COUNTS) or b"0")
         step.overlay.put(COUNTS, b"%d" % (before + len(records)))
         step.count(self.name, "", Outcome.HANDLED, len(records))
@@ -47,10 +48,7 @@ def test_an_output_is_stepped_in_the_transaction_that_writes_it_and_not_again() 
     assert lane.store.values[COUNTS] == b"2"
     written = lane.outputs(topics.SIGNALS)
     assert all("stepped" in headers for _, _, headers in written)
-    back = [
-        lane.record(value, topic=topics.SIGNALS, headers=list(headers.items()))
-        for _, value, headers in written
-    ]
+    back = [lane.record(value, topic=topics.SIGNALS, headers=list(headers.items())) for _, value, headers in written]
     lane.step(*back)
     assert lane.store.values[COUNTS] == b"2"
     assert ledger_mismatches(lane.position.ledger) == {}

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+from pathlib import Path
 
 import aiokafka.producer.sender
 import pytest
@@ -9,6 +10,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from processors.lane import Commit
 from processors.position import POSITION_KEY, Position
+from processors.step import Output
 from processors.vocabulary import topics
 from streams.lanes.kafka import ClusterLanes
 from streams.lanes.ports import LaneLostError, OutcomeUnknownError
@@ -18,7 +20,7 @@ from streams.topics import TopicNames
 from tests.integration.pipeline import Pipeline
 
 
-def commit_of(outputs: dict[tuple[str, int], list[tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]]]) -> Commit:
+def commit_of(outputs: dict[tuple[str, int], list[Output]]) -> Commit:
     return Commit(
         position=Position(sequence=1, now_ms=1),
         outputs=outputs,
@@ -32,6 +34,11 @@ def commit_of(outputs: dict[tuple[str, int], list[tuple[bytes | None, bytes | No
     )
 
 
+def lanes_of(pipe: Pipeline, application: str) -> ClusterLanes:
+    names = TopicNames(pipe.prefix)
+    return ClusterLanes(KafkaSettings(pipe.kafka), names, application=application, inputs=(topics.SIGNALS_IN,))
+
+
 def test_the_pause_between_transactions_can_still_be_set() -> None:
     source = inspect.getsource(aiokafka.producer.sender)
     assert source.count("BACKOFF_OVERRIDE") >= 2
@@ -40,16 +47,19 @@ def test_the_pause_between_transactions_can_still_be_set() -> None:
 
 
 @pytest.mark.kafka
-async def test_a_transaction_of_which_a_batch_failed_is_not_committed(kafka: str, unique: str, tmp_path: object) -> None:
-    """aiokafka itself commits it: this is why the writer waits for each batch before it commits."""
-    pipe = Pipeline(kafka, f"{unique}.", tmp_path)  # type: ignore[arg-type]
+async def test_a_transaction_of_which_a_batch_failed_is_not_committed(kafka: str, unique: str, tmp_path: Path) -> None:
+    """The client itself commits it: this is why the writer waits for each batch before it commits."""
+    pipe = Pipeline(kafka, f"{unique}.", tmp_path)
     await pipe.prepare()
-    lanes = ClusterLanes(KafkaSettings(kafka), TopicNames(pipe.prefix), application=unique, inputs=(topics.SIGNALS_IN,))
+    lanes = lanes_of(pipe, unique)
     writer = await lanes.fence(0)
-    too_large = [(b"k", b"x" * 3_000_000, [])]
-    outputs = {(topics.SIGNALS, 0): [(b"k", b"good", [])], (topics.JOURNAL, 1): too_large}
+    too_large: list[Output] = [(b"k", b"x" * 3_000_000, [])]
+    outputs: dict[tuple[str, int], list[Output]] = {
+        (topics.SIGNALS, 0): [(b"k", b"good", [])],
+        (topics.JOURNAL, 1): too_large,
+    }
     with pytest.raises(OutcomeUnknownError, match=MessageSizeTooLargeError.__name__):
-        await writer.commit(commit_of(outputs), due={topics.SIGNALS_IN: 1})  # type: ignore[arg-type]
+        await writer.commit(commit_of(outputs), due={topics.SIGNALS_IN: 1})
     await writer.discard()
     again = await lanes.fence(0)
     await again.discard()
@@ -58,10 +68,10 @@ async def test_a_transaction_of_which_a_batch_failed_is_not_committed(kafka: str
 
 
 @pytest.mark.kafka
-async def test_a_fenced_writer_is_told_that_its_lane_is_lost(kafka: str, unique: str, tmp_path: object) -> None:
-    pipe = Pipeline(kafka, f"{unique}.", tmp_path)  # type: ignore[arg-type]
+async def test_a_fenced_writer_is_told_that_its_lane_is_lost(kafka: str, unique: str, tmp_path: Path) -> None:
+    pipe = Pipeline(kafka, f"{unique}.", tmp_path)
     await pipe.prepare()
-    lanes = ClusterLanes(KafkaSettings(kafka), TopicNames(pipe.prefix), application=unique, inputs=(topics.SIGNALS_IN,))
+    lanes = lanes_of(pipe, unique)
     old = await lanes.fence(0)
     new = await lanes.fence(0)
     with pytest.raises(LaneLostError):
@@ -73,5 +83,3 @@ async def test_a_fenced_writer_is_told_that_its_lane_is_lost(kafka: str, unique:
             continue
     await old.discard()
     await new.discard()
-
-

@@ -114,7 +114,9 @@ def segment_or_value(key: bytes, number: int | None) -> bytes | None:
 
 
 @given(batches=st.lists(changes, max_size=8))
-def test_rocksdb_and_memory_agree_on_everything(tmp_path_factory: pytest.TempPathFactory, batches: list[dict[bytes, int | None]]) -> None:
+def test_rocksdb_and_memory_agree_on_everything(
+    tmp_path_factory: pytest.TempPathFactory, batches: list[dict[bytes, int | None]]
+) -> None:
     slot = open_slot(tmp_path_factory.mktemp("slot"), 0, cluster="one")
     lane, memory = slot.lane(3, lambda: 0), MemoryStore()
     for number, batch in enumerate(batches):

@@ -71,13 +71,9 @@ def test_segments_are_forgotten_when_their_time_has_come() -> None:
 def test_a_command_and_a_signal_of_one_batch_are_both_remembered() -> None:
     """Both topics of a batch seal into the same segment; the second must not replace the first."""
     lane = LaneInMemory()
-    command = lane.record(
-        event(id="c", type="hopline.tenant.set", data={"burst": 7}), topic=topics.COMMANDS
-    )
+    command = lane.record(event(id="c", type="hopline.tenant.set", data={"burst": 7}), topic=topics.COMMANDS)
     lane.step(command, lane.record(event(id="a")))
-    again = lane.record(
-        event(id="c", type="hopline.tenant.set", data={"burst": 9}), topic=topics.COMMANDS
-    )
+    again = lane.record(event(id="c", type="hopline.tenant.set", data={"burst": 9}), topic=topics.COMMANDS)
     lane.step(again, lane.record(event(id="a")))
     assert lane.account().policy.burst == 7
     assert lane.ids() == ["a"]
@@ -101,7 +97,7 @@ def test_a_moved_record_in_a_wrong_lane_is_set_aside() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "reason"),
+    "status, reason",
     [(Status.SUSPENDED, "tenant_suspended"), (Status.DELETED, "tenant_deleted")],
 )
 def test_signals_of_a_tenant_that_is_not_active_are_set_aside(status: Status, reason: str) -> None:

@@ -94,9 +94,7 @@ def test_a_deferred_duplicate_is_found_out_at_its_release() -> None:
     st.floats(0.5, 50),
     st.integers(1, 5),
 )
-def test_whatever_comes_order_and_ledger_hold(
-    arrivals: list[tuple[int, str, int]], rate: float, burst: int
-) -> None:
+def test_whatever_comes_order_and_ledger_hold(arrivals: list[tuple[int, str, int]], rate: float, burst: int) -> None:
     lane = lane_with(rate_per_second=rate, burst=burst, queue_records=20)
     sent: dict[str, list[str]] = {"a": [], "b": []}
     number = 0
@@ -125,9 +123,7 @@ def test_whatever_comes_order_and_ledger_hold(
 
 
 @given(st.lists(st.integers(0, 500), min_size=1, max_size=40), st.floats(0.5, 20), st.integers(1, 5))
-def test_no_window_of_time_lets_more_through_than_rate_and_burst(
-    pauses: list[int], rate: float, burst: int
-) -> None:
+def test_no_window_of_time_lets_more_through_than_rate_and_burst(pauses: list[int], rate: float, burst: int) -> None:
     lane = lane_with(rate_per_second=rate, burst=burst, over=Over.REFUSE)
     began_ms = lane.now_ms
     for number, pause_ms in enumerate(pauses):
