@@ -88,7 +88,7 @@ setup:  ## Set up: virtual environment, hash-pinned packages, Kafka's jars; does
 	  $(BIN)/python $(PIP_INSTALL) --quiet --no-deps --no-build-isolation --no-index -e . || exit 1; \
 	  printf '%s\n' "$$all" > $(STAMPS)/all; \
 	fi; \
-	$(BIN)/python -m streams.broker.jars --prefix "[4/4] "
+	$(BIN)/python -m streams.broker.prepare --prefix "[4/4] "
 
 up: setup  ## Start Kafka, a worker, a gateway and a demo source, with a live table; Ctrl-C ends it
 	@$(BIN)/hopline up $(ARGS)

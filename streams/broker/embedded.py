@@ -16,18 +16,18 @@ import shutil
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from streams.broker import probe
+from streams.broker import probe, warm
 from streams.broker.config import HOST, BrokerSettings, Ports, choose_ports, fencing_properties, server_properties
 from streams.broker.errors import BrokerError
 from streams.broker.explain import hint, last_lines
 from streams.broker.guarded import Guarded
-from streams.broker.jars import Progress, ensure_jars, no_progress
+from streams.broker.jars import Progress, default_cache_dir, ensure_jars, no_progress
 from streams.broker.java import find_java, java_environment
 
 FREE_BYTES_MIN: Final = 1 << 30
@@ -40,7 +40,7 @@ PROBE_SECONDS_MAX: Final = 2
 LOCK_SECONDS_MAX: Final = 3
 """How long the data directory is waited for: a broker whose owner was killed takes a moment to end."""
 LOOK_SECONDS: Final = 0.05
-_SHORT_LIVED: Final = "-XX:TieredStopAtLevel=1"
+_SHORT_LIVED: Final = (f"-Xmx{TOOL_HEAP_MEGABYTES}m", "-XX:TieredStopAtLevel=1")
 """Not for the broker itself: it starts a quarter faster so, but then takes a third more time for each record."""
 _PROPERTIES: Final = "server.properties"
 _FENCING_PROPERTIES: Final = "fencing.properties"
@@ -50,11 +50,17 @@ class EmbeddedKafka:
     """One Kafka node over a data directory. `start` gives its address; all methods block."""
 
     def __init__(
-        self, settings: BrokerSettings, *, cache_dir: Path | None = None, progress: Progress = no_progress
+        self,
+        settings: BrokerSettings,
+        *,
+        cache_dir: Path | None = None,
+        progress: Progress = no_progress,
+        java_options: Sequence[str] | None = None,
     ) -> None:
         self._settings = settings
         self._data_dir = settings.data_dir.expanduser().resolve()
-        self._cache_dir = cache_dir
+        self._cache_dir = cache_dir or default_cache_dir()
+        self._java_options = java_options
         self._progress = progress
         self._broker: Guarded | None = None
         self._ports: Ports | None = None
@@ -97,14 +103,16 @@ class EmbeddedKafka:
             self._ports = choose_ports(self._settings)
             self._write(_PROPERTIES, server_properties(self._settings, self._ports))
             classpath = os.pathsep.join(map(str, jars))
+            warmth = warm.options(self._cache_dir, java)
+            tool = [*_jvm(java, classpath, warmth), *_SHORT_LIVED]
             if self._cluster_id() is None:
-                self._format(java, classpath)
+                self._format(tool)
             elif self._was_killed():
                 self._write(_FENCING_PROPERTIES, fencing_properties(self._ports))
-                tool = [*_jvm(java, TOOL_HEAP_MEGABYTES, classpath), _SHORT_LIVED, "kafka.Kafka", _FENCING_PROPERTIES]
-                self._fence(tool, lock)
-            command = [*_jvm(java, self._settings.heap_megabytes, classpath), "kafka.Kafka", _PROPERTIES]
-            self._broker = self._launch(command, lock)
+                self._fence([*tool, "kafka.Kafka", _FENCING_PROPERTIES], lock)
+            jvm = _jvm(java, classpath, warmth if self._java_options is None else self._java_options)
+            heap = f"-Xmx{self._settings.heap_megabytes}m"
+            self._broker = self._launch([*jvm, heap, "kafka.Kafka", _PROPERTIES], lock)
         self._pid_path.write_text(f"{self._broker.pid}\n", encoding="ascii")
         try:
             self._await_ready(self._broker)
@@ -194,10 +202,18 @@ class EmbeddedKafka:
         log = self._data_dir / "log"
         return (log / "__cluster_metadata-0").is_dir() and not (log / ".kafka_cleanshutdown").is_file()
 
-    def _format(self, java: Path, classpath: str) -> None:
+    def _format(self, tool: list[str]) -> None:
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster_id, "-c", _PROPERTIES]
-        command = [*_jvm(java, TOOL_HEAP_MEGABYTES, classpath), _SHORT_LIVED, *tool]
+        command = [
+            *tool,
+            "kafka.tools.StorageTool",
+            "format",
+            "--ignore-formatted",
+            "-t",
+            cluster_id,
+            "-c",
+            _PROPERTIES,
+        ]
         try:
             run = subprocess.run(  # noqa: S603  # all of it is ours
                 command,
@@ -261,12 +277,12 @@ def _taken(lock: int) -> bool:
     return True
 
 
-def _jvm(java: Path, heap_megabytes: int, classpath: str) -> list[str]:
+def _jvm(java: Path, classpath: str, options: Sequence[str]) -> list[str]:
+    """Return what all JVMs here have in common; the heap and the class to run follow."""
     return [
         str(java),
-        f"-Xmx{heap_megabytes}m",
+        *options,
         "-XX:+UseSerialGC",
-        "-Xshare:auto",
         "-XX:+ExitOnOutOfMemoryError",
         "-Djava.awt.headless=true",
         "-Dorg.slf4j.simpleLogger.showDateTime=true",

@@ -4,7 +4,6 @@ The list `jars.sha256` decides: the classpath holds exactly the files it names, 
 metadata only says where they are; nothing else that it says is believed.
 """
 
-import argparse
 import fcntl
 import hashlib
 import json
@@ -221,36 +220,11 @@ def _alone(cache: Path) -> Iterator[IO[str]]:
         yield lock
 
 
-def _line(prefix: str) -> Progress:
-    """Return a progress that rewrites one line on a terminal, and otherwise speaks up now and then."""
-
-    def show(done: int, total: int, name: str) -> None:
-        if sys.stdout.isatty():
-            end = "\n" if done == total else ""
-            sys.stdout.write(f"\r\033[K{prefix}Kafka {KAFKA_VERSION}: {done} of {total} jars  {name[:48]}{end}")
-        elif done in (1, total) or done % 10 == 0:
-            sys.stdout.write(f"{prefix}Kafka {KAFKA_VERSION}: {done} of {total} jars\n")
-        sys.stdout.flush()
-
-    return show
-
-
 def main() -> int:
-    """Fetch and check the jars, or with `--list` print the list of what Maven's metadata names now."""
-    parser = argparse.ArgumentParser(prog="python -m streams.broker.jars", description=main.__doc__)
-    parser.add_argument("--prefix", default="", help="stands before each line of progress")
-    parser.add_argument("--list", action="store_true", help="for a new version: print what jars.sha256 should hold")
-    options = parser.parse_args()
-    try:
-        if options.list:
-            with _system_trust():
-                for name, artifact in sorted(_resolve(default_cache_dir() / "maven").items()):
-                    sys.stdout.write(f"{sha256_of(artifact.resolve())}  {name}\n")
-            return 0
-        ensure_jars(progress=_line(options.prefix))
-    except BrokerError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+    """For a new version of Kafka: print what jars.sha256 should hold."""
+    with _system_trust():
+        for name, artifact in sorted(_resolve(default_cache_dir() / "maven").items()):
+            sys.stdout.write(f"{sha256_of(artifact.resolve())}  {name}\n")
     return 0
 
 

@@ -20,6 +20,7 @@ import traceback
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from processors import lane, position
@@ -98,6 +99,7 @@ class LaneOwner:
         self._writer: Writer | None = None
         self._reader: Reader | None = None
         self._announced = False
+        self._worked_ms = 0.0
         self._verdicts: dict[tuple[str, int], Verdict] = {}
         self._no_ticks_until_ms = 0
 
@@ -167,7 +169,7 @@ class LaneOwner:
             self.due_ms = commit.due_ms if batch.ticks else 0
             return
         await self._commit(commit, batch, began_ms)
-        self.sizing = self.sizing.after(count, self._clocks.steady_ms() - began_ms)
+        self.sizing = self.sizing.after(count, self._worked_ms)
 
     def lag(self) -> Mapping[str, int]:
         """Return for each input how many records wait."""
@@ -244,10 +246,17 @@ class LaneOwner:
 
     async def _step(self, batch: Batch) -> Commit:
         """Take a batch through the hops' agents. Nothing is changed by it."""
+        self._worked_ms = 0.0
         step = lane.begin(self.settings, self.position, self._store, batch, self._now_ms())
         for hop, work in lane.stages(self.settings, self.position, step, batch):
-            await self._agents.call(hop, work)
+            await self._agents.call(hop, partial(self._timed, work))
         return lane.finish(self.settings, self.position, step, batch)
+
+    def _timed(self, work: Callable[[], None]) -> None:
+        """Work, and note how long: without the time in which the agent was busy with other lanes."""
+        began_ms = self._clocks.steady_ms()
+        work()
+        self._worked_ms += self._clocks.steady_ms() - began_ms
 
     async def _commit(self, commit: Commit, batch: Batch, began_ms: float) -> None:
         stepped_ms = self._clocks.steady_ms()

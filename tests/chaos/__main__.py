@@ -13,10 +13,12 @@ from typing import Any, Final
 
 from tests.chaos.faults import IN_FLIGHT_MIN, QUICK
 from tests.chaos.planted import PLANTS
-from tests.chaos.run import Chaos, Outcome, Wish
+from tests.chaos.run import LANES, Chaos, Outcome, Wish
 
 FAILOVER_SECONDS_MAX: Final = 20
+WORKERS: Final = 3
 QUICK_SIGNALS: Final = 20_000
+QUICK_WORKERS: Final = 2
 QUICK_SESSION_MS: Final = 6_000
 """The shortest that brokers and our settings allow."""
 ZEROES: Final = ("lost", "duplicated", "reordered", "counters_wrong", "ledger_mismatch", "journal_gaps", "misrouted")
@@ -36,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         seed=options.seed,
         session_timeout_ms=QUICK_SESSION_MS if options.quick else options.session_timeout_ms,
         folder=folder,
+        residents=QUICK_WORKERS if options.quick else WORKERS,
         planned=QUICK if options.quick else (),
         churn=not options.quick,
         plant=options.plant,
@@ -108,7 +111,8 @@ def report(wish: Wish, outcome: Outcome) -> dict[str, Any]:
         **{name: facts[name] for name in ("kills", "kills_in_transaction", "in_flight_min", "failover_seconds_max")},
         **facts,
         "unaccepted_handled": verdict.unaccepted_handled,
-        "lanes": 8,
+        "lanes": LANES,
+        "workers": wish.residents,
         "session_timeout_ms": wish.session_timeout_ms,
         "seed": wish.seed,
         "plant": wish.plant,

@@ -31,7 +31,7 @@ LEAVE_SECONDS_MAX: Final = 30.0
 KILL_SECONDS_MAX: Final = 10.0
 SUPERVISE_SECONDS: Final = 0.3
 STARTING_SECONDS_MAX: Final = 15.0
-"""A worker younger than this that ends because there is no broker is excused."""
+"""A worker that ends within this because there is no broker is excused."""
 PREFIX: Final = "HOPLINE_"
 
 
@@ -90,8 +90,8 @@ class Worker:
     leaving: bool = False
     """We have ended it or asked it to end: that it goes is no surprise."""
     frozen: bool = False
-    was_ready: bool = False
-    """Before that, Python's own way to end on SIGTERM is good enough."""
+    answered: bool = False
+    """Whether it ever did: before that, Python's own way to end on SIGTERM is good enough."""
 
     @property
     def alive(self) -> bool:
@@ -196,8 +196,8 @@ class Fleet:
             await asyncio.sleep(SUPERVISE_SECONDS)
 
     def _excused(self, worker: Worker) -> bool:
-        ready = worker.started + STARTING_SECONDS_MAX
-        return any(worker.started < end and begin < ready for begin, end in self.away)
+        until_ready = worker.started + STARTING_SECONDS_MAX
+        return not worker.answered and any(worker.started < end and begin < until_ready for begin, end in self.away)
 
     async def _get(self, worker: Worker, page: str) -> tuple[int, bytes] | None:
         """Return a page of the worker's, None if it does not answer (yet)."""
@@ -205,6 +205,7 @@ class Fleet:
             self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS_MAX))
         try:
             async with self._http.get(f"http://127.0.0.1:{worker.port}/{page}") as response:
+                worker.answered = True
                 return response.status, await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError):
             return None
@@ -212,9 +213,7 @@ class Fleet:
     async def ready(self, worker: Worker) -> bool:
         """Whether the worker says that it has taken over all that is its."""
         found = None if worker.frozen else await self._get(worker, "readyz")
-        ready = found is not None and found[0] == 200
-        worker.was_ready = worker.was_ready or found is not None
-        return ready
+        return found is not None and found[0] == 200
 
     async def settled(self) -> bool:
         """Whether all residents are there and ready, and every lane has an owner."""
@@ -249,7 +248,7 @@ class Fleet:
             self.left_badly.append(f"{worker.name} (killed after {LEAVE_SECONDS_MAX:g} s)")
             worker.kill()
             return LEAVE_SECONDS_MAX
-        young = worker.process.returncode == -signal.SIGTERM and not worker.was_ready
+        young = worker.process.returncode == -signal.SIGTERM and not worker.answered
         if worker.process.returncode != 0 and not young:
             said = f"{worker.name} (exit code {worker.process.returncode})"
             (self.gave_up if self._excused(worker) else self.left_badly).append(said)

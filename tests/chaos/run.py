@@ -33,7 +33,6 @@ from tests.chaos.wire import AwayError, Wire
 log = logging.getLogger(__name__)
 
 LANES: Final = 8
-RESIDENTS: Final = 3
 PREFIX: Final = "chaos-"
 HEAP_MEGABYTES: Final = 384
 START_SECONDS_MAX: Final = 60.0
@@ -56,6 +55,8 @@ class Wish:
     seed: int
     session_timeout_ms: int
     folder: Path
+    residents: int = 3
+    """Workers that are there all the time, but for the blows."""
     planned: Sequence[Sequence[Blow]] = ()
     """The strikes; empty: a pattern with all sorts of them, in a random order."""
     churn: bool = False
@@ -100,12 +101,12 @@ class Chaos:
         settings = WorkerSettings(bootstrap, PREFIX, LANES, wish.session_timeout_ms, wish.folder, wish.plant)
         names = TopicNames(PREFIX)
         await ensure_topics(KafkaSettings(bootstrap), names, lanes=LANES, replication=1, min_insync_replicas=1)
-        self._fleet = Fleet(settings, Random(wish.seed + 1), RESIDENTS)
+        self._fleet = Fleet(settings, Random(wish.seed + 1), wish.residents)
         self._stack.push_async_callback(self._fleet.close)
         wire = Wire(bootstrap)
         self._stack.push_async_callback(wire.close)
         self._pulse = Pulse(settings, wire)
-        self._churn = Churn(self._fleet, RESIDENTS)
+        self._churn = Churn(self._fleet, wish.residents)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -123,7 +124,7 @@ class Chaos:
         traffic = Traffic(self.tenants, Random(wish.seed + 2))
         async with Feeder(self._broker.bootstrap, PREFIX + topics.SIGNALS_IN, LANES, traffic, wish.signals) as feeder:
             striker = Striker(self._fleet, self._broker, feeder, self._pulse, Random(wish.seed + 3))
-            for slot in range(RESIDENTS):
+            for slot in range(wish.residents):
                 self._fleet.start(slot)
             await self._set_policies()
             supervisor = asyncio.create_task(self._fleet.supervise())
@@ -133,7 +134,7 @@ class Chaos:
                 await self._chaos(striker, feeder)
                 await feeder.flush()
                 self._say(f"all is sent: {len(feeder.accepted)} accepted, {feeder.unacknowledged} not")
-                await self._drain(evidence)
+                await self._drain(evidence, feeder)
             except (TooLateError, AwayError) as error:
                 self.outcome.failure = str(error)
                 self._say(f"cannot go on: {error}")
@@ -166,7 +167,7 @@ class Chaos:
 
             await until(in_force, START_SECONDS_MAX, "policies of all tenants in force")
         await until(self._fleet.settled, START_SECONDS_MAX, "workers ready and every lane taken")
-        self._say(f"{RESIDENTS} workers are ready, {len(commanded)} tenants have their policies")
+        self._say(f"{self.wish.residents} workers are ready, {len(commanded)} tenants have their policies")
 
     async def _chaos(self, striker: Striker, feeder: Feeder) -> None:
         """Strike by strike, with joins and leaves in the middle third; a last share of records comes in peace."""
@@ -179,7 +180,7 @@ class Chaos:
                     churn = asyncio.create_task(self._churn.run())
                 if index == joins_to and churn is not None:
                     await _end(churn)
-                    await striker.settle()
+                await striker.settle()
                 kept = total - total * (index + 1) // (len(wanted) + 1)
                 burst = int((feeder.left - kept) * BURST_SHARE)
                 trickling = max(0, feeder.left - kept - burst) / TRICKLE_SECONDS
@@ -194,10 +195,9 @@ class Chaos:
         finally:
             if churn is not None:
                 await _end(churn)
-        await striker.settle()
         feeder.burst(feeder.left)
 
-    async def _drain(self, evidence: Evidence) -> None:
+    async def _drain(self, evidence: Evidence, feeder: Feeder) -> None:
         """Wait until every record has been committed and nothing is deferred any more."""
         async with self._log(topics.SIGNALS_IN) as inputs, self._log(topics.STATE) as state:
 
@@ -206,6 +206,8 @@ class Chaos:
                     evidence.add_input(record)
                 async for record in state.rest():
                     evidence.add_state(record)
+                if not feeder.accepted <= evidence.entered.keys() or await self._open_partitions(topics.SIGNALS_IN):
+                    return False
                 reading = await self._pulse.read()
                 done = all(reading.committed[lane] > last for lane, last in evidence.last_offset.items())
                 return done and not any(evidence.account(tenant.name).queued for tenant in self.tenants)
@@ -224,16 +226,18 @@ class Chaos:
 
         async def stable() -> bool:
             nonlocal hanging
-            hanging = 0
-            for topic in TOPICS:
-                ends = await self._pulse.wire.ends(PREFIX + topic.name, LANES)
-                stables = await self._pulse.wire.ends(PREFIX + topic.name, LANES, stable=True)
-                hanging += sum(end != other for end, other in zip(ends, stables, strict=True))
+            hanging = sum([await self._open_partitions(topic.name) for topic in TOPICS])
             return hanging == 0
 
         with suppress(TooLateError, AwayError):
             await until(stable, STABLE_SECONDS_MAX, "no transaction open")
         self.outcome.facts["hanging_partitions"] = hanging
+
+    async def _open_partitions(self, topic: str) -> int:
+        """Return in how many partitions a transaction is open: the last stable offset is behind the end."""
+        stable = await self._pulse.wire.ends(PREFIX + topic, LANES, stable=True)
+        ends = await self._pulse.wire.ends(PREFIX + topic, LANES)
+        return sum(end != other for end, other in zip(ends, stable, strict=True))
 
     async def _judge(self, seen: Evidence, feeder: Feeder) -> None:
         """Read everything back from the beginning, with the workers gone."""

@@ -23,6 +23,8 @@ from streams.broker.config import BrokerSettings
 from streams.broker.embedded import EmbeddedKafka
 from streams.broker.errors import BrokerError
 from streams.broker.jars import KAFKA_VERSION, default_cache_dir, ensure_jars
+from streams.broker.java import find_java
+from streams.broker.warm import class_cache
 
 pytestmark = pytest.mark.kafka
 
@@ -183,6 +185,18 @@ def test_a_broken_jar_is_refused_before_it_runs(tmp_path: Path) -> None:
     with pytest.raises(BrokerError, match=r"kafka-clients-.*\.jar in .* has SHA-256"):
         broker.start()
     assert broker.pid is None
+
+
+def test_a_class_cache_that_is_torn_only_costs_time(tmp_path: Path) -> None:
+    ensure_jars()
+    cache = tmp_path / "cache"
+    shutil.copytree(default_cache_dir() / f"kafka-{KAFKA_VERSION}", cache / f"kafka-{KAFKA_VERSION}")
+    torn = class_cache(cache, find_java())
+    if torn is not None:
+        torn.write_bytes(b"torn" * 1_000)
+    settings = BrokerSettings(tmp_path / "data", heap_megabytes=HEAP_MEGABYTES)
+    with EmbeddedKafka(settings, cache_dir=cache) as kafka:
+        assert kafka.ready
 
 
 def test_without_any_java_it_says_what_else_can_be_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from processors.fold import GapError, fold
 from processors.lane import clock, ledger_mismatches
 from processors.memory import MemoryStore
 from processors.position import POSITION_KEY, Position, UnreadableFormatError
-from processors.sizing import RECORDS_LEAST, RECORDS_MOST, TARGET_MS, Sizing
+from processors.sizing import RECORDS_LEAST, RECORDS_MOST, WORK_MS, Sizing
 from processors.state import Overlay, value_key
 from processors.step import Outcome, Step, Verdict
 from processors.vocabulary import topics
@@ -181,9 +181,9 @@ def test_the_commit_carries_its_position_in_its_own_changes() -> None:
 
 def test_batches_grow_under_load_and_shrink_when_they_take_long() -> None:
     sizing = Sizing(400)
-    assert sizing.after(400, TARGET_MS / 4).records_max == 600
-    assert sizing.after(10, TARGET_MS / 4) == sizing
-    assert sizing.after(400, TARGET_MS * 2).records_max == 300
+    assert sizing.after(400, WORK_MS / 4).records_max == 600
+    assert sizing.after(10, WORK_MS / 4) == sizing
+    assert sizing.after(400, WORK_MS * 2).records_max == 300
     for _ in range(50):
         sizing = sizing.after(sizing.records_max, 1)
     assert sizing.records_max == RECORDS_MOST

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from processors.ingest import queue
 from processors.lane import Commit, LaneSettings
 from processors.step import Hop
 from processors.vocabulary.headers import STEPPED
@@ -116,6 +117,15 @@ class Observer:
         self._network.count("hop_failed")
 
 
+def _check_due(owner: LaneOwner) -> None:
+    """A lane in which signals wait knows when to look at them, and not later than they are due."""
+    waiting = owner._store.scan(queue._DUE_PREFIX, 1)
+    if waiting:
+        due_ms = int.from_bytes(waiting[0][0][len(queue._DUE_PREFIX) :][:8], "big")
+        knows = owner.due_ms is not None and owner.due_ms <= due_ms
+        ensure(knows, "due", f"lane {owner.settings.lane}: due at {due_ms}, and its owner waits until {owner.due_ms}")
+
+
 @dataclass(slots=True)
 class Workers:
     """Starts lane owners in processes, and keeps them going as the runner does."""
@@ -148,6 +158,7 @@ class Workers:
                 failures = 0
                 while lane in process.wanted:
                     await owner.turn()
+                    _check_due(owner)
                     self._perhaps_checkpoint(owner)
                 await self._let_go(process, lane, owner)
             except LaneLostError:
