@@ -61,7 +61,7 @@ class Commit:
     changes: Mapping[bytes, bytes | None]
     """State changes; the lane's position is among them, so restored state knows what it has applied."""
     journal: bytes
-    tally: Mapping[tuple[str, str, Outcome], int]
+    tally: Mapping[tuple[str, Outcome], Mapping[str, int]]
     reasons: Mapping[Reason, int]
     handled_ms: Sequence[int]
     due_ms: int | None
@@ -206,9 +206,9 @@ def _ledger(settings: LaneSettings, last: Position, step: Step, batch: Batch) ->
         came += sum(step.looped.get(topic, 0) for topic in hop.inputs)
         if came:
             ledger[f"{hop.name}/{IN}"] = ledger.get(f"{hop.name}/{IN}", 0) + came
-    for (name, _, outcome), by in step.tally.items():
+    for (name, outcome), tenants in step.tally.items():
         term = f"{name}/{outcome}"
-        ledger[term] = ledger.get(term, 0) + by
+        ledger[term] = ledger.get(term, 0) + sum(tenants.values())
     return ledger
 
 

@@ -56,7 +56,8 @@ class Step:
     """For each topic how many of this batch's own outputs were stepped at once."""
     backlog: dict[str, int] = field(default_factory=dict)
     """For each topic how many of the lane's own outputs wait to be read back."""
-    tally: dict[tuple[str, str, Outcome], int] = field(default_factory=dict)
+    tally: dict[tuple[str, Outcome], dict[str, int]] = field(default_factory=dict)
+    """By hop and outcome: for each tenant how many records."""
     reasons: dict[Reason, int] = field(default_factory=dict)
     handled_ms: list[int] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
@@ -71,8 +72,15 @@ class Step:
 
     def count(self, hop: str, tenant: str, outcome: Outcome, by: int = 1) -> None:
         """Add to the tally of a hop."""
-        key = (hop, tenant, outcome)
-        self.tally[key] = self.tally.get(key, 0) + by
+        tenants = self.tally_of(hop, outcome)
+        tenants[tenant] = tenants.get(tenant, 0) + by
+
+    def tally_of(self, hop: str, outcome: Outcome) -> dict[str, int]:
+        """Return the tally of one outcome by tenant, to be added to."""
+        tenants = self.tally.get((hop, outcome))
+        if tenants is None:
+            tenants = self.tally[hop, outcome] = {}
+        return tenants
 
     def wake_at(self, due_ms: int) -> None:
         """Ask for a tick no later than then."""

@@ -2,11 +2,11 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Final
 
 from processors.lane import Commit, ledger_mismatches
-from processors.step import Outcome
 from processors.telemetry import catalogue
 from streams.metrics import Metrics
 from streams.tracing import Tracer
@@ -23,14 +23,12 @@ class TenantLabels:
         self._most = most
         self._named: set[str] = set()
 
-    def label(self, tenant: str) -> str:
-        """Return the tenant's label."""
-        if tenant in self._named:
-            return tenant
-        if tenant and len(self._named) < self._most:
-            self._named.add(tenant)
-            return tenant
-        return catalogue.OTHER_TENANTS
+    def named(self, tenants: Mapping[str, int]) -> dict[str, int]:
+        """Return those that have a label; looks at no more of them than there are labels."""
+        if len(self._named) < self._most:
+            fresh = (tenant for tenant in tenants if tenant and tenant not in self._named)
+            self._named.update(islice(fresh, self._most - len(self._named)))
+        return {tenant: tenants[tenant] for tenant in self._named if tenant in tenants}
 
 
 class LaneObserver:
@@ -74,17 +72,15 @@ class LaneObserver:
             log.exception("telemetry failed")
 
     def _count(self, lane: int, commit: Commit, stepped_ms: float, committed_ms: float) -> None:
-        by_label: dict[tuple[str, str, str], int] = {}
-        for (hop, tenant, outcome), by in commit.tally.items():
-            if outcome is Outcome.DEFERRED and by < 0:
-                continue
-            label = self._tenants.label(tenant)
-            if label == catalogue.OTHER_TENANTS:
-                self._overflow.of(hop).inc(by)
-            key = (hop, label, outcome.value)
-            by_label[key] = by_label.get(key, 0) + by
-        for labels, by in by_label.items():
-            self._signals.of(*labels).inc(by)
+        for (hop, outcome), tenants in commit.tally.items():
+            named = self._tenants.named(tenants)
+            for tenant, by in named.items():
+                # What is released from a queue was counted when it came in.
+                self._signals.of(hop, tenant, outcome.value).inc(max(0, by))
+            rest = sum(tenants.values()) - sum(named.values())
+            if rest > 0:
+                self._signals.of(hop, catalogue.OTHER_TENANTS, outcome.value).inc(rest)
+                self._overflow.of(hop).inc(rest)
         for reason, by in commit.reasons.items():
             self._dead.of(_FLOW, reason.value).inc(by)
         self._inputs.of(_FLOW).inc(commit.records)

@@ -43,7 +43,8 @@ class _Door:
     step: Step
     settings: IngestSettings
     accounts: dict[str, Account] = field(default_factory=dict)
-    counted: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    opened: list[tuple[str, bytes, Account, int, int, int]] = field(default_factory=list)
+    """Tenant, key, account, and how many were handled, duplicate and commands when it was opened."""
 
     def open(self, tenants: Iterable[str]) -> None:
         """Load accounts, all at once."""
@@ -51,30 +52,31 @@ class _Door:
         wanted = [tenant for tenant in tenants if tenant not in self.accounts]
         keys = [account_key(tenant) for tenant in wanted]
         overlay.prefetch(keys)
+        load, get, default = Account.load, overlay.get, self.settings.policy
         for tenant, key in zip(wanted, keys, strict=True):
-            account = Account.load(overlay.get(key), self.settings.policy)
+            account = load(get(key), default)
             self.accounts[tenant] = account
-            self.counted[tenant] = (account.handled, account.duplicates, account.commands)
+            self.opened.append((tenant, key, account, account.handled, account.duplicates, account.commands))
 
     def close(self) -> None:
         """Write changed accounts back and count what became of their records."""
-        step = self.step
-        expires_ms = step.now_ms
-        for tenant, account in self.accounts.items():
+        step, now_ms = self.step, self.step.now_ms
+        handled_by = step.tally_of(HOP, Outcome.HANDLED)
+        duplicates_by = step.tally_of(HOP, Outcome.DUPLICATE)
+        put, window_ms = step.overlay.put, 0
+        for tenant, key, account, handled, duplicates, done in self.opened:
             if not account.changed:
                 continue
-            account.last_ms = step.now_ms
-            step.overlay.put(account_key(tenant), account.pack())
-            expires_ms = max(expires_ms, step.now_ms + account.policy.dedupe_window_ms)
-            handled, duplicates, done = self.counted[tenant]
+            account.last_ms = now_ms
+            put(key, account.pack())
+            window_ms = max(window_ms, account.policy.dedupe_window_ms)
             if account.commands != done:
-                expires_ms = max(expires_ms, step.now_ms + COMMAND_WINDOW_MS)
-            if account.handled + account.commands != handled + done:
-                by = account.handled + account.commands - handled - done
-                step.count(HOP, tenant, Outcome.HANDLED, by)
-            if account.duplicates != duplicates:
-                step.count(HOP, tenant, Outcome.DUPLICATE, account.duplicates - duplicates)
-        step.overlay.seal(HOP, now_ms=step.now_ms, expires_ms=expires_ms, sequence=step.sequence)
+                window_ms = max(window_ms, COMMAND_WINDOW_MS)
+            if by := account.handled + account.commands - handled - done:
+                handled_by[tenant] = handled_by.get(tenant, 0) + by
+            if by := account.duplicates - duplicates:
+                duplicates_by[tenant] = duplicates_by.get(tenant, 0) + by
+        step.overlay.seal(HOP, now_ms=now_ms, expires_ms=now_ms + window_ms, sequence=step.sequence)
 
     def refuse(self, topic: str, record: Record, account: Account, rejected: Rejected, tenant: str) -> None:
         """Set a record of a known tenant aside."""

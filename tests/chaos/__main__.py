@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+from streams.broker.errors import BrokerError
 from tests.chaos.faults import IN_FLIGHT_MIN, QUICK
 from tests.chaos.planted import PLANTS
 from tests.chaos.run import LANES, Chaos, Outcome, Wish
@@ -45,6 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     try:
         outcome = _runner().run(_run(wish))
+    except BrokerError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     finally:
         if options.keep:
             sys.stderr.write(f"data and logs are kept in {folder}\n")

@@ -126,11 +126,11 @@ class Chaos:
             striker = Striker(self._fleet, self._broker, feeder, self._pulse, Random(wish.seed + 3))
             for slot in range(wish.residents):
                 self._fleet.start(slot)
-            await self._set_policies()
             supervisor = asyncio.create_task(self._fleet.supervise())
             watcher = asyncio.create_task(self._pulse.watch())
             evidence = Evidence(LANES)
             try:
+                await self._set_policies()
                 await self._chaos(striker, feeder)
                 await feeder.flush()
                 self._say(f"all is sent: {len(feeder.accepted)} accepted, {feeder.unacknowledged} not")
@@ -213,6 +213,7 @@ class Chaos:
                 return done and not any(evidence.account(tenant.name).queued for tenant in self.tenants)
 
             took = await until(drained, DRAIN_SECONDS_MAX, "all records through the door")
+        self.outcome.facts["drain_seconds"] = round(took, 1)
         self._say(f"drained after {took:.1f} s")
 
     async def _end_workers(self) -> None:

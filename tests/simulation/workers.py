@@ -103,9 +103,10 @@ class Observer:
         """Count a commit."""
         del lane, stepped_ms, committed_ms
         self._network.count("commits")
-        for (_, _, outcome), by in commit.tally.items():
-            if by > 0:
-                self._network.count(str(outcome))
+        for (_, outcome), tenants in commit.tally.items():
+            for by in tenants.values():
+                if by > 0:
+                    self._network.count(str(outcome))
         if commit.position.backlog:
             self._network.count("not_looped")
         if any(output[2][-1][0] == STEPPED for outputs in commit.outputs.values() for output in outputs if output[2]):
@@ -181,8 +182,8 @@ class Workers:
 
     def _took(self, process: Process, lane: int, owner: LaneOwner) -> None:
         self.network.count("takeovers")
-        at, writer = owner.position, owner._writer
-        if isinstance(writer, SimulatedWriter) and writer.newest:
+        at = owner.position
+        if self.holds(process, lane):
             # The group's offsets move with the transaction, so they are never ahead of the state.
             for topic, offset in self.kafka.group_offsets(lane).items():
                 ahead = offset > at.applied.get(topic, 0)
@@ -198,6 +199,12 @@ class Workers:
         if self.chance.random() < CHECKPOINTS and isinstance(store, RocksLaneStore):
             self.network.count("checkpoints")
             self.checkpoints.append((owner.settings.lane, dict(store.pairs())))
+
+    def holds(self, process: Process, lane: int) -> bool:
+        """Tell whether a process owns a lane and nobody has fenced it since."""
+        owner = process.owners.get(lane)
+        writer = owner._writer if owner is not None else None
+        return isinstance(writer, SimulatedWriter) and writer.newest
 
     async def _let_go(self, process: Process, lane: int, owner: LaneOwner) -> None:
         process.owners.pop(lane, None)
