@@ -1,5 +1,5 @@
 # Hopline: everything from one command. `make` alone lists what there is.
-# Needs make and Python 3.11 or 3.12; works with GNU Make 3.81 (macOS) and later.
+# Needs GNU make and Python 3.11 or 3.12, nothing else.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help

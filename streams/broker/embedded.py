@@ -34,8 +34,10 @@ FREE_BYTES_MIN: Final = 1 << 30
 TOOL_SECONDS_MAX: Final = 60
 TOOL_HEAP_MEGABYTES: Final = 128
 """For the steps before the broker, which hold no data."""
-FENCE_SECONDS_MAX: Final = 1.5
-"""How long the controller is given, once active, to fence the old broker; it takes a fifth of that."""
+FENCE_SECONDS_MAX: Final = 5
+"""How long the controller is given, once active, to fence the old broker; on an idle machine it takes 0.2 s."""
+FENCE_WRITES: Final = 2
+"""Writes to be seen after it has said so: a batch that waited before, and the next one, which has the fencing or follows."""
 PROBE_SECONDS_MAX: Final = 2
 LOCK_SECONDS_MAX: Final = 3
 """How long the data directory is waited for: a broker whose owner was killed takes a moment to end."""
@@ -241,6 +243,7 @@ class EmbeddedKafka:
             while controller.exit_code(LOOK_SECONDS) is None and time.monotonic() < deadline:
                 said = self.log_path.read_text(encoding="utf-8", errors="replace")
                 if "Fencing broker" in said:
+                    self._await_writes(controller)
                     return
                 if not active and "Performing controller activation" in said:
                     # It was fenced before: killed while it started. Then there is nothing to be seen.
@@ -249,6 +252,17 @@ class EmbeddedKafka:
                 raise self._failure("Kafka's controller did not become active.")
         finally:
             controller.stop()
+
+    def _await_writes(self, controller: Guarded) -> None:
+        """Wait until what the controller has decided is in its log: what still waits to be written is lost as it ends."""
+        deadline = time.monotonic() + FENCE_SECONDS_MAX
+        size, writes = self._metadata_bytes(), 0
+        while writes < FENCE_WRITES and controller.exit_code(LOOK_SECONDS) is None and time.monotonic() < deadline:
+            before, size = size, self._metadata_bytes()
+            writes += size != before
+
+    def _metadata_bytes(self) -> int:
+        return sum(path.stat().st_size for path in (self._data_dir / "log" / "__cluster_metadata-0").glob("*.log"))
 
     def _launch(self, command: list[str], lock: int) -> Guarded:
         seconds = self._settings.stop_seconds_max

@@ -23,7 +23,7 @@ _WITHOUT_CODE: Final = ("-XX:+UnlockDiagnosticVMOptions", "-XX:-AOTAdapterCachin
 
 
 def class_cache(cache: Path, java: Path) -> Path | None:
-    """Return where the class cache of this Java is or would be; None if this Java can have none."""
+    """Return where the class cache of this Java is or would be, the same for each copy; None if it can have none."""
     try:
         release = (java.parent.parent / "release").read_text(encoding="utf-8")
     except OSError:
@@ -31,7 +31,7 @@ def class_cache(cache: Path, java: Path) -> Path | None:
     version = re.search(r'JAVA_VERSION="(\d+)', release)
     if version is None or int(version[1]) != JAVA_MAJOR:
         return None
-    key = blake2b(f"{java}\n{release}".encode(), digest_size=8).hexdigest()
+    key = blake2b(release.encode(), digest_size=8).hexdigest()
     return cache / f"kafka-{KAFKA_VERSION}-{key}.aot"
 
 

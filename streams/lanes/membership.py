@@ -8,6 +8,7 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError
+from aiokafka.protocol.group import LeaveGroupRequest
 from aiokafka.structs import TopicPartition
 
 from streams.lanes.writer import stop_within
@@ -25,14 +26,34 @@ RESTART_SECONDS: Final = 1.0
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
     """Passes assignments on at once: heartbeats stand still while a callback is awaited."""
 
-    def __init__(self, assigned: Callable[[Iterable[int]], None]) -> None:
+    def __init__(self, revoked: Callable[[], None], assigned: Callable[[Iterable[int]], None]) -> None:
+        self._revoked = revoked
         self._assigned = assigned
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Go on: lanes that move are fenced by their next owner, and most come back to us."""
+        self._revoked()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         self._assigned(partition.partition for partition in assigned)
+
+
+async def _leave(consumer: AIOKafkaConsumer) -> None:
+    """Leave the group, so that the others need not wait for the session's end.
+
+    aiokafka says it on the connection on which a join may be waiting, and the broker reads one request of a
+    connection at a time: the group would go on giving lanes to a member that is gone. Hence another connection.
+    """
+    coordinator = consumer._coordinator  # noqa: SLF001  there is no public way to it
+    node = getattr(coordinator, "coordinator_id", None)
+    if node is None or not getattr(coordinator, "member_id", ""):
+        return
+    request = LeaveGroupRequest(coordinator.group_id, coordinator.member_id)
+    try:
+        async with asyncio.timeout(LEAVE_SECONDS_MAX):
+            await consumer._client.send(node, request)  # noqa: SLF001
+    except (KafkaError, TimeoutError, OSError) as error:
+        log.info("could not leave the group in good order: %s: %s", type(error).__name__, error)
 
 
 class Membership:
@@ -43,6 +64,8 @@ class Membership:
         self._client = settings.cluster(bootstrap).client_options()
         self._lanes: frozenset[int] = frozenset()
         self._changed = asyncio.Event()
+        self.settled = False
+        """Whether the newest assignment holds: no other one is being made, as far as we have heard."""
 
     async def next_assignment(self) -> frozenset[int]:
         """Return our lanes once there is a new assignment."""
@@ -52,21 +75,28 @@ class Membership:
 
     def _assigned(self, lanes: Iterable[int]) -> None:
         self._lanes = frozenset(lanes)
+        self.settled = True
         self._changed.set()
+
+    def _revoked(self) -> None:
+        self.settled = False
 
     async def run(self) -> None:
         """Stay a member until cancelled; come back after errors."""
         while True:
             consumer = self._consumer()
             try:
-                consumer.subscribe([self._settings.topics.physical(MEMBERSHIP)], listener=_Listener(self._assigned))
+                consumer.subscribe(
+                    [self._settings.topics.physical(MEMBERSHIP)], listener=_Listener(self._revoked, self._assigned)
+                )
                 async with asyncio.timeout(START_SECONDS_MAX):
                     await consumer.start()
                 await self._stay(consumer)
             except (KafkaError, TimeoutError, OSError) as error:
                 log.warning("out of the group, coming back: %s: %s", type(error).__name__, error)
             finally:
-                # Leaves the group, so that the others need not wait for the session's end.
+                self.settled = False
+                await _leave(consumer)
                 await stop_within(consumer, LEAVE_SECONDS_MAX)
             await asyncio.sleep(RESTART_SECONDS)
 

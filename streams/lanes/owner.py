@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 IDLE_WAIT_MS: Final = 500
 OWNERS_MAX: Final = 3
 """Owners that a record may have had when they ended. One may have ended for another reason."""
+SUSPICIOUS_TAKEOVERS: Final = 2
+"""Owners that ended in their first batch before records are met singly: one is chance, a broker's outage say."""
 TICK_PAUSE_MS: Final = 60_000
 """How long a lane goes on without ticks after one failed, so that its records still flow."""
 
@@ -101,7 +103,7 @@ class LaneOwner:
         self._announced = False
         self._worked_ms = 0.0
         self._verdicts: dict[tuple[str, int], Verdict] = {}
-        self._no_ticks_until_ms = 0
+        self._no_ticks_until_ms = 0.0
 
     async def take_over(self) -> None:
         """Take the lane. After this every older owner can commit no more."""
@@ -192,7 +194,7 @@ class LaneOwner:
 
     def _ticks(self) -> bool:
         # Not in careful mode, for a tick may be what kills.
-        return not self.position.careful and self._now_ms() >= self._no_ticks_until_ms
+        return not self.position.careful and self._clocks.steady_ms() >= self._no_ticks_until_ms
 
     def _now_ms(self) -> int:
         return lane.clock(self.position, self._clocks.wall_ms())
@@ -223,7 +225,7 @@ class LaneOwner:
     async def _announce(self, batch: Batch) -> None:
         """Write down that an owner is about to step this lane's first batch."""
         found, careful = self.position, self.position.careful
-        if found.takeovers:
+        if found.takeovers >= SUSPICIOUS_TAKEOVERS:
             careful = {**careful, **batch.next_offsets}
         await self._mark(replace(found, takeovers=found.takeovers + 1, careful=careful))
         self._announced = True
@@ -284,7 +286,7 @@ class LaneOwner:
     async def _one_by_one(self, batch: Batch) -> None:
         """Step each record in a commit of its own; set aside the one that fails."""
         if self._ticks() and not await self._ticks_alone():
-            self._no_ticks_until_ms = self._now_ms() + TICK_PAUSE_MS
+            self._no_ticks_until_ms = self._clocks.steady_ms() + TICK_PAUSE_MS
         flat = [(topic, record) for topic in self.settings.inputs for record in batch.records.get(topic, ())]
         last = {topic: records[-1].offset for topic, records in batch.records.items()}
         for topic, record in flat:

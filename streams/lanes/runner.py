@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 RELEASE_SECONDS_MAX: Final = 6.0
 """A batch in flight may end; then the lane is let go whatever it does (its next owner fences it)."""
 BACKOFF_SECONDS: Final = (0.1, 0.3, 1.0, 2.0)
+SETTLED_SECONDS: Final = 3.0
+"""Three heartbeats."""
 UPGRADE_SECONDS: Final = 30.0
 
 
@@ -26,12 +28,14 @@ class LaneRunner:
         make: Callable[[int], LaneOwner],
         *,
         retake_seconds: float,
+        settled: Callable[[], bool],
         took: Callable[[str, float], None],
     ) -> None:
         self.number = number
         self.owner: LaneOwner | None = None
         self._make = make
         self._retake_seconds = retake_seconds
+        self._settled = settled
         self._took = took
         self._stopping = False
         self._confirmed = asyncio.Event()
@@ -104,19 +108,24 @@ class LaneRunner:
         await owner.close()
 
     async def _lost(self, owner: LaneOwner, error: LaneLostError) -> None:
-        """Wait for a new assignment. Without one, our session would have ended long since: retake.
+        """Wait for a new assignment; take the lane again if we would have heard of one by now.
 
-        A coordinator that ends a transaction for its time-out fences us although nobody else owns the
-        lane; then no assignment ever comes.
+        A coordinator that ends a transaction for its time-out fences us although nobody else owns the lane; then
+        no assignment ever comes. A member hears of a rebalance with its next heartbeat, one a second. Being wrong
+        costs one more fence, for us and for the lane's owner.
         """
         log.info("lane %d is another's now: %s", self.number, error)
         self._confirmed.clear()
         await self._let_go(owner)
-        try:
-            async with asyncio.timeout(self._retake_seconds):
-                await self._confirmed.wait()
-        except TimeoutError:
-            log.info("lane %d is still assigned to us; taking it again", self.number)
+        for patience in (min(SETTLED_SECONDS, self._retake_seconds), self._retake_seconds):
+            try:
+                async with asyncio.timeout(patience):
+                    await self._confirmed.wait()
+            except TimeoutError:
+                if not self._settled():
+                    continue
+                log.info("lane %d is still assigned to us; taking it again", self.number)
+            return
 
 
 class LaneSet:

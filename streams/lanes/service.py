@@ -60,6 +60,7 @@ class LaneService(Service):
         self._observer = LaneObserver(self.metrics, self._tracer)
         self._watchdog = Watchdog(settings.stuck_seconds_max)
         self._alone = asyncio.Lock()
+        self._membership = Membership(settings, bootstrap)
         self._store: SlotStore | None = None
         self._running: list[asyncio.Task[None]] = []
         self._failing: asyncio.Task[None] | None = None
@@ -89,9 +90,8 @@ class LaneService(Service):
             cluster = await _cluster_id(kafka.client_options())
         root = settings.data_dir / "state"
         self._store = open_slot(root, settings.slot, cluster=f"{cluster}/{settings.topic_prefix}")
-        membership = Membership(settings, self._bootstrap)
-        self._begin("membership", membership.run())
-        self._begin("assignments", self._follow(membership))
+        self._begin("membership", self._membership.run())
+        self._begin("assignments", self._follow(self._membership))
         self._begin("watchdog", self._watchdog.run())
         self._begin("gauges", self._gauges())
         if settings.checkpoint_seconds:
@@ -110,10 +110,13 @@ class LaneService(Service):
 
     @override
     async def on_stop(self) -> None:
-        """Stop fetching, finish the batches in flight, commit, close the producers; then leave the group."""
+        """Leave the group, finish the batches in flight, commit, close the producers.
+
+        Leaving comes first, so that the others take the lanes at once: their fence makes that safe.
+        """
         by_name = {task.get_name(): task for task in self._running}
         await _cancel(by_name.get("assignments"))
-        await self.lanes.stop()
+        await asyncio.gather(_cancel(by_name.get("membership")), self.lanes.stop())
         for task in self._running:
             await _cancel(task)
         if self._store is not None:
@@ -135,6 +138,7 @@ class LaneService(Service):
             number,
             self._make_owner,
             retake_seconds=self.settings.session_timeout_ms / 1_000 + RETAKE_MARGIN_SECONDS,
+            settled=lambda: self._membership.settled,
             took=self._took,
         )
 

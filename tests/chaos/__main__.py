@@ -49,6 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokerError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except asyncio.CancelledError:
+        sys.stderr.write("asked to end: all that was started has ended\n")
+        return 128 + signal.SIGTERM
     finally:
         if options.keep:
             sys.stderr.write(f"data and logs are kept in {folder}\n")

@@ -64,6 +64,9 @@ def main() -> int:
     for outcome in summary.failed[:5]:
         print(f"seed {outcome.seed}: {outcome.message.rstrip()}")
         print(f"  replay it: python -m tests.simulation --seed {outcome.seed} --trace")
+    for catch in catches:
+        if not catch.by:
+            print(f"not caught: {catch.bug} ({catch.seeds} seeds): {catch.message}")
     if not arguments.json:
         for name, value in report.items():
             print(f"{name}: {value}")

@@ -10,6 +10,7 @@ from typing import Final
 
 from tests.simulation import faults
 from tests.simulation.checks import check
+from tests.simulation.mutation import MisfitError
 from tests.simulation.planted import BUGS, Bug
 from tests.simulation.trouble import Trouble
 from tests.simulation.violation import ViolationError
@@ -111,12 +112,15 @@ class Catch:
 
 def hunt(bug: Bug, start: int = 0, seeds_max: int = PLANTED_SEEDS_MAX) -> Catch:
     """Run seeds with a bug planted until a rule is broken."""
-    with bug.planted():
-        for seed in range(start, start + seeds_max):
-            outcome = run_seed(seed)
-            if outcome.rule:
-                return Catch(bug.name, seed - start + 1, outcome.rule, outcome.message)
-    return Catch(bug.name, seeds_max, "")
+    try:
+        with bug.planted():
+            for seed in range(start, start + seeds_max):
+                outcome = run_seed(seed)
+                if outcome.rule:
+                    return Catch(bug.name, seed - start + 1, outcome.rule, outcome.message)
+    except MisfitError as error:
+        return Catch(bug.name, 0, "", str(error))
+    return Catch(bug.name, seeds_max, "", "no check notices it")
 
 
 def _hunt_named(name: str) -> Catch:

@@ -156,8 +156,8 @@ BUGS: Final = (
     Bug(
         "ids forgotten before the window ends",
         "An id is remembered for its tenant's window.",
-        "processors.ingest.hop:_Door.close",
-        {"step.now_ms + account.policy.dedupe_window_ms": "step.now_ms + account.policy.dedupe_window_ms // 4"},
+        "processors.state:Overlay.seal",
+        {"max(expires_ms,": "max(now_ms + (expires_ms - now_ms) // 4,"},
     ),
     Bug(
         "moved again",

@@ -48,7 +48,7 @@ def test_seeds_differ() -> None:
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name.replace(" ", "-"))
 def test_a_planted_bug_is_caught(bug: Bug) -> None:
     catch = hunt(bug, seeds_max=PLANTED_SEEDS_MAX)
-    assert catch.by, f"{bug.name} was not noticed in {catch.seeds} seeds: {bug.rule}"
+    assert catch.by, f"{bug.name}: {catch.message} ({catch.seeds} seeds). {bug.rule}"
 
 
 def test_there_are_enough_planted_bugs_and_each_has_a_name() -> None:

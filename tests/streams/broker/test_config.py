@@ -15,6 +15,7 @@ from streams.broker.config import (
     server_properties,
 )
 from streams.broker.errors import BrokerError
+from tests.shared_kafka import container_environment
 
 
 def read(text: str) -> dict[str, str]:
@@ -70,3 +71,12 @@ def test_the_fencing_controller_is_the_same_node_without_a_broker() -> None:
     assert properties["node.id"] == "1"
     assert properties["listeners"] == "CONTROLLER://127.0.0.1:2"
     assert int(properties["broker.heartbeat.interval.ms"]) < int(properties["broker.session.timeout.ms"]) <= 1_000
+
+
+def test_a_container_gets_the_same_configuration(tmp_path: Path) -> None:
+    settings = BrokerSettings(tmp_path)
+    given = container_environment(settings, 1)
+    assert len(given) == len(read(server_properties(settings, Ports(1, 2))))
+    assert given["KAFKA_LISTENERS"] == "PLAINTEXT://0.0.0.0:1,CONTROLLER://127.0.0.1:2"
+    assert given["KAFKA_ADVERTISED_LISTENERS"] == "PLAINTEXT://127.0.0.1:1"
+    assert all(name.isupper() and "." not in name for name in given)
