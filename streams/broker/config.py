@@ -104,7 +104,7 @@ def fencing_properties(ports: Ports) -> str:
         "listeners": f"CONTROLLER://{HOST}:{ports.controller}",
         "broker.session.timeout.ms": FENCING_SESSION_MS,
         "broker.heartbeat.interval.ms": FENCING_SESSION_MS // 2,
-        # How often the controller writes when there is nothing to write: so it is seen that what came before is written.
+        # It writes so often when there is nothing to write: thus it shows that what came before is written.
         "metadata.max.idle.interval.ms": FENCING_SESSION_MS // 2,
     }
     return _text(lines)

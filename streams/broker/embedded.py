@@ -37,7 +37,7 @@ TOOL_HEAP_MEGABYTES: Final = 128
 FENCE_SECONDS_MAX: Final = 5
 """How long the controller is given, once active, to fence the old broker; on an idle machine it takes 0.2 s."""
 FENCE_WRITES: Final = 2
-"""Writes to be seen after it has said so: a batch that waited before, and the next one, which has the fencing or follows."""
+"""Writes to be seen after it has said so: a batch that waited before, and the one with the fencing in it."""
 PROBE_SECONDS_MAX: Final = 2
 LOCK_SECONDS_MAX: Final = 3
 """How long the data directory is waited for: a broker whose owner was killed takes a moment to end."""
@@ -254,7 +254,7 @@ class EmbeddedKafka:
             controller.stop()
 
     def _await_writes(self, controller: Guarded) -> None:
-        """Wait until what the controller has decided is in its log: what still waits to be written is lost as it ends."""
+        """Wait until what the controller has decided is written: what still waits when it ends is lost."""
         deadline = time.monotonic() + FENCE_SECONDS_MAX
         size, writes = self._metadata_bytes(), 0
         while writes < FENCE_WRITES and controller.exit_code(LOOK_SECONDS) is None and time.monotonic() < deadline:

@@ -32,6 +32,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Go on: lanes that move are fenced by their next owner, and most come back to us."""
+        log.debug("the group divides its lanes anew; ours were %s", revoked)
         self._revoked()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
