@@ -205,7 +205,7 @@ class EmbeddedKafka:
         return (log / "__cluster_metadata-0").is_dir() and not (log / ".kafka_cleanshutdown").is_file()
 
     def _format(self, tool: list[str]) -> None:
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster_id = new_cluster_id(uuid.uuid4().bytes)
         command = [
             *tool,
             "kafka.tools.StorageTool",
@@ -281,6 +281,12 @@ class EmbeddedKafka:
         words = last_lines(self.log_path)
         advice = hint(words, self._settings.heap_megabytes)
         return BrokerError(f"{what}{advice} The last lines of {self.log_path}:\n{words}")
+
+
+def new_cluster_id(randomness: bytes) -> str:
+    """Return a cluster id of 16 random bytes, as Kafka writes them. It never starts with `-`: that would be an option."""
+    first = randomness[0] & 0x7F
+    return base64.urlsafe_b64encode(bytes([first, *randomness[1:]])).decode().rstrip("=")
 
 
 def _taken(lock: int) -> bool:

@@ -35,6 +35,8 @@ from streams.lanes.ports import Kafka, LaneStore, Reader, Writer
 log = logging.getLogger(__name__)
 
 IDLE_WAIT_MS: Final = 500
+OFFSETS_EVERY_MS: Final = 1_000
+"""How often the group hears of a lane's offsets. It costs a transaction a third of its time (ADR 8)."""
 OWNERS_MAX: Final = 3
 """Owners that a record may have had when they ended. One may have ended for another reason."""
 SUSPICIOUS_TAKEOVERS: Final = 2
@@ -102,6 +104,8 @@ class LaneOwner:
         self._reader: Reader | None = None
         self._announced = False
         self._worked_ms = 0.0
+        self._told: Mapping[str, int] = {}
+        self._told_ms = clocks.steady_ms()
         self._verdicts: dict[tuple[str, int], Verdict] = {}
         self._no_ticks_until_ms = 0.0
 
@@ -144,6 +148,8 @@ class LaneOwner:
         batch = self._batch_of(fetched, reader.positions())
         count = sum(map(len, batch.records.values()))
         if count == 0 and not self._is_due():
+            if self._offsets_due():
+                await self._mark(self.position)
             return 0
         if count and not self._announced:
             await self._announce(batch)
@@ -244,7 +250,7 @@ class LaneOwner:
             due_ms=self.due_ms,
             records=0,
         )
-        await self._carry_out(commit, {})
+        await self._carry_out(commit)
 
     async def _step(self, batch: Batch) -> Commit:
         """Take a batch through the hops' agents. Nothing is changed by it."""
@@ -262,7 +268,7 @@ class LaneOwner:
 
     async def _commit(self, commit: Commit, batch: Batch, began_ms: float) -> None:
         stepped_ms = self._clocks.steady_ms()
-        await self._carry_out(commit, batch.next_offsets)
+        await self._carry_out(commit)
         if not batch.ticks:
             # Without a tick nobody said when the next one is due.
             self.due_ms = 0
@@ -276,9 +282,18 @@ class LaneOwner:
             committed_ms=committed_ms - stepped_ms,
         )
 
-    async def _carry_out(self, commit: Commit, offsets: Mapping[str, int]) -> None:
+    def _offsets_due(self) -> bool:
+        """Tell whether the group is to hear of our offsets: now and then, for the state has them in each commit."""
+        if self._told == self.position.applied:
+            return False
+        return self._clocks.steady_ms() - self._told_ms >= OFFSETS_EVERY_MS
+
+    async def _carry_out(self, commit: Commit) -> None:
         """One transaction, then the local store: a crash between them repeats, it never loses."""
+        offsets = commit.position.applied if self._offsets_due() else {}
         end = await _there(self._writer).commit(commit, due=offsets)
+        if offsets:
+            self._told, self._told_ms = offsets, self._clocks.steady_ms()
         self._store.apply(commit.changes, end)
         self.position = commit.position
         self.due_ms = commit.due_ms

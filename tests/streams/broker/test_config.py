@@ -1,5 +1,6 @@
 """Ports are chosen and remembered, and the configuration is what the guarantees need."""
 
+import re
 import socket
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from streams.broker.config import (
     fencing_properties,
     server_properties,
 )
+from streams.broker.embedded import new_cluster_id
 from streams.broker.errors import BrokerError
 from tests.shared_kafka import container_environment
 
@@ -80,3 +82,8 @@ def test_a_container_gets_the_same_configuration(tmp_path: Path) -> None:
     assert given["KAFKA_LISTENERS"] == "PLAINTEXT://0.0.0.0:1,CONTROLLER://127.0.0.1:2"
     assert given["KAFKA_ADVERTISED_LISTENERS"] == "PLAINTEXT://127.0.0.1:1"
     assert all(name.isupper() and "." not in name for name in given)
+
+
+@pytest.mark.parametrize("first", range(256))
+def test_a_cluster_id_is_never_taken_for_an_option(first: int) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{21}", new_cluster_id(bytes([first] * 16)))
