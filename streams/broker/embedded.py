@@ -284,7 +284,7 @@ class EmbeddedKafka:
 
 
 def new_cluster_id(randomness: bytes) -> str:
-    """Return a cluster id of 16 random bytes, as Kafka writes them. It never starts with `-`: that would be an option."""
+    """Return a cluster id of 16 random bytes, as Kafka writes them. One that starts with `-` would be an option."""
     first = randomness[0] & 0x7F
     return base64.urlsafe_b64encode(bytes([first, *randomness[1:]])).decode().rstrip("=")
 

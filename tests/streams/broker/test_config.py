@@ -84,6 +84,6 @@ def test_a_container_gets_the_same_configuration(tmp_path: Path) -> None:
     assert all(name.isupper() and "." not in name for name in given)
 
 
-@pytest.mark.parametrize("first", range(256))
-def test_a_cluster_id_is_never_taken_for_an_option(first: int) -> None:
-    assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{21}", new_cluster_id(bytes([first] * 16)))
+def test_a_cluster_id_is_never_taken_for_an_option() -> None:
+    for first in range(256):
+        assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{21}", new_cluster_id(bytes([first] * 16)))
