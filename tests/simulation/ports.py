@@ -187,6 +187,7 @@ class SimulatedWriter:
         self._lane = lane
         self._producer = producer
         self._epoch = epoch
+        self.busy = False
 
     @property
     def newest(self) -> bool:
@@ -195,6 +196,7 @@ class SimulatedWriter:
 
     async def commit(self, commit: Commit, *, due: Mapping[str, int]) -> int:
         """See `streams.lanes.ports.Writer.commit`."""
+        self.busy = True
         kafka, scheduler = self._kafka, self._kafka.scheduler
         deadline_ms = scheduler.now_ms + COMMIT_MS_MAX
         transaction = await kafka.request(self._begin)
@@ -205,6 +207,7 @@ class SimulatedWriter:
                 raise OutcomeUnknownError("the transaction takes too long")
         await kafka.request(self._end, late=self._end)
         scheduler.note(f"lane {self._lane} committed {commit.position.sequence}: {commit.records} records")
+        self.busy = False
         return end
 
     def _requests(self, commit: Commit, due: Mapping[str, int]) -> list[Callable[[], int]]:

@@ -148,9 +148,10 @@ class Trouble:
         """Let so much time pass that tombstones are gone, then give lanes back to who had them long ago."""
         world = self.world
         self._count(faults.NIGHT)
-        # A take-over does not last for days. If it did, tombstones could vanish while it reads.
+        # A take-over or a commit does not last for days. If it did, tombstones could vanish meanwhile, and the local
+        # copy would be stamped as fresh all the same.
         for process in [*world.processes.values(), *world.paused]:
-            if process.alive and process.loops.keys() - process.owners.keys():
+            if process.alive and world.workers.busy(process):
                 world.crash(process)
         world.compact()
         world.scheduler.now_ms += NIGHT_MS

@@ -206,6 +206,12 @@ class Workers:
         writer = owner._writer if owner is not None else None
         return isinstance(writer, SimulatedWriter) and writer.newest
 
+    def busy(self, process: Process) -> bool:
+        """Tell whether a process is taking a lane over, or is committing."""
+        writers = [owner._writer for owner in process.owners.values()]
+        committing = any(isinstance(writer, SimulatedWriter) and writer.busy for writer in writers)
+        return committing or bool(process.loops.keys() - process.owners.keys())
+
     async def _let_go(self, process: Process, lane: int, owner: LaneOwner) -> None:
         process.owners.pop(lane, None)
         await owner.close()
