@@ -10,7 +10,6 @@ import uvloop
 
 from streams.settings import SettingsError
 
-
 GARBAGE_THRESHOLDS: Final = (50_000, 20, 50)
 """A batch makes tens of thousands of small objects that live until its commit and are in no cycle. With Python's own
 thresholds (700, 10, 10) the collector looks at all of them over and over: a tenth of a loaded worker's time."""
