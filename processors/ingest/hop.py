@@ -141,10 +141,14 @@ def _decode(step: Step, topic: str, records: Sequence[Record]) -> list[tuple[Rec
                 _move(step, topic, record, signal)
                 continue
             own[signal.tenant] = tenant
-        identity = signal.id or coordinate_id(topic, record.partition, record.offset)
-        member = digest(tenant, signal.source.encode(), identity.encode())
-        found.append((record, signal, member))
+        found.append((record, signal, _member(topic, record, signal, tenant)))
     return found
+
+
+def _member(topic: str, record: Record, signal: Signal, tenant: bytes) -> bytes:
+    """Return what stands for the signal's identity among the ids seen."""
+    identity = signal.id or coordinate_id(topic, record.partition, record.offset)
+    return digest(tenant, signal.source.encode(), identity.encode())
 
 
 def _look_up(door: _Door, decoded: list[tuple[Record, Signal, bytes]]) -> None:
@@ -282,7 +286,6 @@ def _command(door: _Door, topic: str, record: Record, signal: Signal, member: by
     account.commands += 1
     # A queue may have been waiting under the old rate.
     queue.schedule(step.overlay, signal.tenant, account, step.now_ms)
-    queue.wake(step)
 
 
 def _release(door: _Door, tenant: str, budget: int) -> int:
@@ -304,8 +307,6 @@ def _release(door: _Door, tenant: str, budget: int) -> int:
         elif not active:
             door.refuse(record.topic, record, account, _REFUSED[account.policy.status], tenant)
         else:
-            identity = signal.id or coordinate_id(record.topic, record.partition, record.offset)
-            member = digest(tenant.encode(), signal.source.encode(), identity.encode())
-            _once(door, record, signal, member, account)
+            _once(door, record, signal, _member(record.topic, record, signal, tenant.encode()), account)
     queue.schedule(step.overlay, tenant, account, step.now_ms)
     return budget

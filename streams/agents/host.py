@@ -21,10 +21,6 @@ class Work:
     answer: asyncio.Future[None]
 
 
-class AgentsSilentError(Exception):
-    """An agent did not even say that it failed. The worker must end: its lanes go elsewhere."""
-
-
 class AgentHost:
     """The agents' channels, and how long an answer may take."""
 
