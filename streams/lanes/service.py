@@ -8,7 +8,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-from aiokafka.admin import AIOKafkaAdminClient
 from mode import Service
 from typing_extensions import override
 
@@ -17,16 +16,16 @@ from processors.lane import LaneSettings
 from processors.position import POSITION_KEY
 from processors.step import Hop
 from processors.telemetry import catalogue
-from streams.admin import ensure_topics
+from streams.admin import admin_client, ensure_topics
 from streams.agents.host import AgentHost
 from streams.lanes import checkpoint
-from streams.lanes.kafka import CLOSE_SECONDS_MAX, Closing, ClusterLanes
+from streams.lanes.kafka import ClusterLanes
 from streams.lanes.membership import Membership
 from streams.lanes.owner import Clocks, LaneOwner
 from streams.lanes.runner import LaneRunner, LaneSet
 from streams.lanes.store import RocksLaneStore, SlotStore, open_slot
 from streams.lanes.watchdog import Watchdog
-from streams.lanes.writer import quicken_transactions, stop_within
+from streams.lanes.writer import quicken_transactions
 from streams.logs import LimitRepeats
 from streams.metrics import Metrics
 from streams.settings import Settings
@@ -87,7 +86,8 @@ class LaneService(Service):
                 replication=settings.replication,
                 min_insync_replicas=settings.min_insync_replicas,
             )
-            cluster = await _cluster_id(kafka.client_options())
+            async with admin_client(kafka) as admin:
+                cluster = str((await admin.describe_cluster())["cluster_id"])
         root = settings.data_dir / "state"
         self._store = open_slot(root, settings.slot, cluster=f"{cluster}/{settings.topic_prefix}")
         self._begin("membership", self._membership.run())
@@ -224,12 +224,3 @@ async def _cancel(task: "asyncio.Task[None] | None") -> None:
     if task is not None and not task.done():
         task.cancel()
         await asyncio.wait((task,), timeout=10)
-
-
-async def _cluster_id(options: dict[str, Any]) -> str:
-    admin = AIOKafkaAdminClient(**options)
-    try:
-        await admin.start()
-        return str((await admin.describe_cluster())["cluster_id"])
-    finally:
-        await stop_within(Closing(admin.close), CLOSE_SECONDS_MAX)
