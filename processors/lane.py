@@ -15,7 +15,7 @@ from processors import journal, position
 from processors.formats import NEWEST
 from processors.position import POSITION_KEY, Position
 from processors.state import Overlay, Store
-from processors.step import LOOPS_MAX, Hop, Outcome, Output, Step, Verdict
+from processors.step import LOOPS_MAX, Hop, Outcome, Output, Step, Verdict, Warm
 from processors.telemetry.trace import Span
 from processors.vocabulary import headers as names
 from processors.vocabulary import topics
@@ -67,6 +67,8 @@ class Commit:
     due_ms: int | None
     records: int
     spans: Sequence[Span] = ()
+    warm: Warm = field(default_factory=dict)
+    """For the next step, once this commit is carried out."""
 
 
 def clock(last: Position, wall_ms: int) -> int:
@@ -74,8 +76,10 @@ def clock(last: Position, wall_ms: int) -> int:
     return max(last.now_ms, wall_ms)
 
 
-def begin(settings: LaneSettings, last: Position, store: Store, batch: Batch, now_ms: int) -> Step:
-    """Open a step over the committed state."""
+def begin(
+    settings: LaneSettings, last: Position, store: Store, batch: Batch, now_ms: int, warm: Warm | None = None
+) -> Step:
+    """Open a step over the committed state. `warm` is the step's own from now on: a caller must forget it."""
     return Step(
         lane=settings.lane,
         lanes=settings.lanes,
@@ -83,6 +87,7 @@ def begin(settings: LaneSettings, last: Position, store: Store, batch: Batch, no
         sequence=last.sequence + 1,
         write_format=settings.write_format,
         overlay=Overlay(store),
+        warm={} if warm is None else warm,
         verdicts=batch.verdicts,
     )
 
@@ -196,6 +201,7 @@ def finish(settings: LaneSettings, last: Position, step: Step, batch: Batch) -> 
         due_ms=step.due_ms,
         records=count,
         spans=step.spans,
+        warm=step.warm,
     )
 
 
@@ -212,9 +218,11 @@ def _ledger(settings: LaneSettings, last: Position, step: Step, batch: Batch) ->
     return ledger
 
 
-def advance(settings: LaneSettings, last: Position, store: Store, batch: Batch, now_ms: int) -> Commit:
+def advance(
+    settings: LaneSettings, last: Position, store: Store, batch: Batch, now_ms: int, warm: Warm | None = None
+) -> Commit:
     """Step one batch: `begin`, `stages`, `finish` in one go, for who needs no agents between them."""
-    step = begin(settings, last, store, batch, now_ms)
+    step = begin(settings, last, store, batch, now_ms, warm)
     for _, work in stages(settings, last, step, batch):
         work()
     return finish(settings, last, step, batch)

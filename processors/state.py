@@ -10,7 +10,7 @@ A segment holds many members in one record, so remembering an id costs no record
 keeps an index of members (`I`), which is derived from the segments and never written to the changelog.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from struct import Struct
 from typing import Final, Protocol
@@ -92,23 +92,23 @@ class Overlay:
 
     store: Store
     changes: dict[bytes, bytes | None] = field(default_factory=dict)
-    _read: dict[bytes, bytes | None] = field(default_factory=dict)
     _seen: dict[str, dict[bytes, int | None]] = field(default_factory=dict)
     _fresh: dict[str, dict[bytes, int]] = field(default_factory=dict)
     _kept_until: dict[str, int] = field(default_factory=dict)
 
-    def prefetch(self, keys: Iterable[bytes]) -> None:
-        """Read many keys at once: one by one costs a call each."""
-        wanted = [key for key in keys if key not in self._read]
-        self._read.update(zip(wanted, self.store.get_many(wanted), strict=True))
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return values as this batch has made them so far, all at once: one by one costs a call each."""
+        found = self.store.get_many(keys)
+        changes = self.changes
+        if changes:
+            found = [changes.get(key, value) for key, value in zip(keys, found, strict=True)]
+        return found
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value as this batch has made it so far."""
         if key in self.changes:
             return self.changes[key]
-        if key not in self._read:
-            self._read[key] = self.store.get_many((key,))[0]
-        return self._read[key]
+        return self.store.get_many((key,))[0]
 
     def put(self, key: bytes, value: bytes | None) -> None:
         """Set a value; None deletes it."""

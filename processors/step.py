@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
-from typing import Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from processors.state import Overlay
 from processors.telemetry.trace import Span
@@ -14,6 +14,12 @@ from processors.vocabulary.record import Header, Record
 
 Output: TypeAlias = tuple[bytes | None, bytes | None, list[Header]]
 """Key, value, headers (a list, as aiokafka's builder insists). The topic and lane are what `Step.outputs` groups by."""
+
+Warm: TypeAlias = dict[str, dict[str, Any]]
+"""For each hop what it knows of the lane's state in a form that is ready for use, by names of its own.
+
+It is a copy: the same comes out without it. Whoever steps hands it over; a step that is dropped takes it along.
+"""
 
 STACK_CHARACTERS_MAX: Final = 4_000
 """Of the stack that a dead letter and the journal keep: its end, where the error is."""
@@ -50,6 +56,7 @@ class Step:
     sequence: int
     write_format: int
     overlay: Overlay
+    warm: Warm = field(default_factory=dict)
     verdicts: Mapping[tuple[str, int], Verdict] = field(default_factory=dict)
     outputs: dict[tuple[str, int], list[Output]] = field(default_factory=dict)
     looped: dict[str, int] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """Admit each record once: decode, lane, tenant, rate, dedupe, enrich. What fails is set aside whole."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -34,6 +34,8 @@ class IngestSettings:
     policy: Policy = field(default_factory=Policy)
     strict: bool = False
     """Signals of tenants that nobody created are refused."""
+    warm_accounts_max: int = 16_384
+    """Of a lane: accounts kept ready between batches."""
 
 
 @dataclass(slots=True)
@@ -43,39 +45,49 @@ class _Door:
     step: Step
     settings: IngestSettings
     accounts: dict[str, Account] = field(default_factory=dict)
-    opened: list[tuple[str, bytes, Account, int, int, int]] = field(default_factory=list)
-    """Tenant, key, account, and how many were handled, duplicate and commands when it was opened."""
+    commanded: bool = False
 
     def open(self, tenants: Iterable[str]) -> None:
-        """Load accounts, all at once."""
-        overlay = self.step.overlay
-        wanted = [tenant for tenant in tenants if tenant not in self.accounts]
-        keys = [account_key(tenant) for tenant in wanted]
-        overlay.prefetch(keys)
-        load, get, default = Account.load, overlay.get, self.settings.policy
-        for tenant, key in zip(wanted, keys, strict=True):
-            account = load(get(key), default)
-            self.accounts[tenant] = account
-            self.opened.append((tenant, key, account, account.handled, account.duplicates, account.commands))
+        """Load accounts, all at once; those met lately are ready."""
+        accounts, warm = self.accounts, self.step.warm.setdefault(HOP, {})
+        cold = {}
+        for tenant in tenants:
+            account = warm.get(tenant)
+            if account is None:
+                cold[tenant] = account_key(tenant)
+            else:
+                accounts[tenant] = account
+        if not cold:
+            return
+        if len(warm) + len(cold) > self.settings.warm_accounts_max:
+            self.step.warm[HOP] = {}
+        load, default = Account.load, self.settings.policy
+        found = self.step.overlay.get_many(list(cold.values()))
+        for (tenant, key), packed in zip(cold.items(), found, strict=True):
+            accounts[tenant] = load(packed, default, key)
 
     def close(self) -> None:
         """Write changed accounts back and count what became of their records."""
         step, now_ms = self.step, self.step.now_ms
         handled_by = step.tally_of(HOP, Outcome.HANDLED)
         duplicates_by = step.tally_of(HOP, Outcome.DUPLICATE)
-        put, window_ms = step.overlay.put, 0
-        for tenant, key, account, handled, duplicates, done in self.opened:
+        put, warm, window_ms = step.overlay.put, step.warm[HOP], 0
+        for tenant, account in self.accounts.items():
             if not account.changed:
                 continue
             account.last_ms = now_ms
-            put(key, account.pack())
+            put(account.key, account.pack())
             window_ms = max(window_ms, account.policy.dedupe_window_ms)
-            if account.commands != done:
-                window_ms = max(window_ms, COMMAND_WINDOW_MS)
-            if by := account.handled + account.commands - handled - done:
+            if by := account.batch_handled:
                 handled_by[tenant] = handled_by.get(tenant, 0) + by
-            if by := account.duplicates - duplicates:
+                account.batch_handled = 0
+            if by := account.batch_duplicates:
                 duplicates_by[tenant] = duplicates_by.get(tenant, 0) + by
+                account.batch_duplicates = 0
+            account.changed = False
+            warm[tenant] = account
+        if self.commanded:
+            window_ms = max(window_ms, COMMAND_WINDOW_MS)
         step.overlay.seal(HOP, now_ms=now_ms, expires_ms=now_ms + window_ms, sequence=step.sequence)
 
     def refuse(self, topic: str, record: Record, account: Account, rejected: Rejected, tenant: str) -> None:
@@ -110,8 +122,8 @@ class IngestHop:
     def step(self, step: Step, topic: str, records: Sequence[Record]) -> None:
         """Admit the records in their order."""
         door = _Door(step, self.settings)
-        decoded = _decode(step, topic, records)
-        door.open({signal.tenant for _, signal, _ in decoded})
+        decoded, tenants = _decode(step, topic, records)
+        door.open(tenants)
         _look_up(door, decoded)
         admit = _command if topic == topics.COMMANDS else _signal
         for record, signal, member in decoded:
@@ -120,41 +132,40 @@ class IngestHop:
         queue.wake(step)
 
 
-def _decode(step: Step, topic: str, records: Sequence[Record]) -> list[tuple[Record, Signal, bytes]]:
-    """Return what is ours and well formed, with its dedupe member; move or set aside the rest."""
+def _decode(
+    step: Step, topic: str, records: Sequence[Record]
+) -> tuple[list[tuple[Record, Signal, bytes]], Collection[str]]:
+    """Return what is well formed, with its dedupe member, and whose it is; set aside the rest."""
     found = []
-    lane, lanes = step.lane, step.lanes
-    decode = envelope.decode
-    own: dict[str, bytes] = {}
+    decode, verdicts, tenants = envelope.decode, step.verdicts, dict[str, None]()
     for record in records:
-        if step.verdicts and (verdict := step.verdicts.get((topic, record.offset))):
+        if verdicts and (verdict := verdicts.get((topic, record.offset))):
             condemn(step, HOP, topic, record, verdict)
             continue
         signal = decode(record)
         if isinstance(signal, Rejected):
             set_aside(step, HOP, topic, record, signal)
             continue
-        tenant = own.get(signal.tenant)
-        if tenant is None:
-            tenant = signal.tenant.encode()
-            if lane_of(tenant, lanes) != lane:
-                _move(step, topic, record, signal)
-                continue
-            own[signal.tenant] = tenant
-        found.append((record, signal, _member(topic, record, signal, tenant)))
-    return found
+        tenants[signal.tenant] = None
+        found.append((record, signal, _member(topic, record, signal)))
+    return found, tenants
 
 
-def _member(topic: str, record: Record, signal: Signal, tenant: bytes) -> bytes:
+def _member(topic: str, record: Record, signal: Signal) -> bytes:
     """Return what stands for the signal's identity among the ids seen."""
     identity = signal.id or coordinate_id(topic, record.partition, record.offset)
-    return digest(tenant, signal.source.encode(), identity.encode())
+    return digest(f"{signal.tenant}\0{signal.source}\0{identity}".encode())
 
 
 def _look_up(door: _Door, decoded: list[tuple[Record, Signal, bytes]]) -> None:
     accounts = door.accounts
     wanted = [member for _, signal, member in decoded if accounts[signal.tenant].policy.dedupe_window_ms]
     door.step.overlay.prefetch_seen(HOP, wanted)
+
+
+def _elsewhere(step: Step, signal: Signal) -> bool:
+    """Tell whether the tenant lives in another lane. Asked only of one that has no account here: this takes long."""
+    return lane_of(signal.tenant.encode(), step.lanes) != step.lane
 
 
 def _move(step: Step, topic: str, record: Record, signal: Signal) -> None:
@@ -173,6 +184,9 @@ def _signal(door: _Door, topic: str, record: Record, signal: Signal, member: byt
     """Admit one signal: its tenant's status, its turn, its rate; then once and enriched."""
     step, account = door.step, door.accounts[signal.tenant]
     if not account.known:
+        if _elsewhere(step, signal):
+            _move(step, topic, record, signal)
+            return
         if door.settings.strict:
             rejected = Rejected(Reason.UNKNOWN_TENANT)
             door.refuse(topic, record, account, rejected, signal.tenant)
@@ -207,10 +221,11 @@ def _once(door: _Door, record: Record, signal: Signal, member: bytes, account: A
     if window_ms:
         seen_ms = step.overlay.seen(HOP, member)
         if seen_ms is not None and step.now_ms - seen_ms < window_ms:
-            account.duplicates += 1
+            account.add_duplicate()
             return
         step.overlay.remember(HOP, member, step.now_ms)
     account.handled += 1
+    account.batch_handled += 1
     value, headers = _enriched(record, signal, member)
     if signal.headers:
         headers = [header for header in headers if header[0] not in names.OURS]
@@ -269,6 +284,9 @@ def _enriched(record: Record, signal: Signal, member: bytes) -> tuple[bytes | No
 def _command(door: _Door, topic: str, record: Record, signal: Signal, member: bytes) -> None:
     """Carry out a command to the door itself. Commands have no rate: they lift limits."""
     step, account = door.step, door.accounts[signal.tenant]
+    if not account.known and _elsewhere(step, signal):
+        _move(step, topic, record, signal)
+        return
     change = commands.parse(signal.type, data_of(signal))
     if isinstance(change, Rejected):
         door.refuse(topic, record, account, change, signal.tenant)
@@ -279,11 +297,13 @@ def _command(door: _Door, topic: str, record: Record, signal: Signal, member: by
     # A space of its own: a command may carry the same id as a signal.
     own = digest(b"command", member.hex().encode())
     if step.overlay.seen(HOP, own) is not None:
-        account.duplicates += 1
+        account.add_duplicate()
         return
     step.overlay.remember(HOP, own, step.now_ms)
     account.set_policy(commands.apply(account.policy, change), step.now_ms)
     account.commands += 1
+    account.batch_handled += 1
+    door.commanded = True
     # A queue may have been waiting under the old rate.
     queue.schedule(step.overlay, signal.tenant, account, step.now_ms)
 
@@ -307,6 +327,6 @@ def _release(door: _Door, tenant: str, budget: int) -> int:
         elif not active:
             door.refuse(record.topic, record, account, _REFUSED[account.policy.status], tenant)
         else:
-            _once(door, record, signal, _member(record.topic, record, signal, tenant.encode()), account)
+            _once(door, record, signal, _member(record.topic, record, signal), account)
     queue.schedule(step.overlay, tenant, account, step.now_ms)
     return budget

@@ -13,6 +13,9 @@ from processors.state import value_key
 HOP: Final = "ingest"
 _MICRO: Final = 1_000_000
 _ACCOUNT: Final = Struct(">12Q")
+_ACCOUNT_KEY_END: Final = value_key("", HOP, b"account")[1:]
+_ACCOUNT_BYTES: Final = _ACCOUNT.size
+_unpack: Final = _ACCOUNT.unpack_from
 _POLICIES_MAX: Final = 10_000
 
 RATE_MAX: Final = 1_000_000
@@ -74,6 +77,8 @@ class Account(msgspec.Struct, gc=False):
 
     policy: Policy
     own_policy: bytes
+    key: bytes = b""
+    """Where it stands in state."""
     handled: int = 0
     duplicates: int = 0
     dead: int = 0
@@ -88,14 +93,17 @@ class Account(msgspec.Struct, gc=False):
     last_ms: int = 0
     known: bool = True
     changed: bool = False
+    batch_handled: int = 0
+    """Of `handled` and `commands`, how many are of this batch."""
+    batch_duplicates: int = 0
 
     @classmethod
-    def load(cls, packed: bytes | None, default: Policy) -> "Account":
+    def load(cls, packed: bytes | None, default: Policy, key: bytes = b"") -> "Account":
         """Read an account; one that is not there yet has `known` false."""
         if packed is None:
-            return cls(default, b"", known=False)
-        own = packed[_ACCOUNT.size :]
-        return cls(_policy_of(own) if own else default, own, *_ACCOUNT.unpack_from(packed))
+            return cls(default, b"", key, known=False)
+        own = packed[_ACCOUNT_BYTES:]
+        return cls(_policy_of(own) if own else default, own, key, *_unpack(packed))
 
     def pack(self) -> bytes:
         """Return the bytes of the state."""
@@ -121,6 +129,11 @@ class Account(msgspec.Struct, gc=False):
     def queued(self) -> int:
         """How many records wait."""
         return self.queue_tail - self.queue_head
+
+    def add_duplicate(self) -> None:
+        """Count a signal that was seen before."""
+        self.duplicates += 1
+        self.batch_duplicates += 1
 
     def create(self, now_ms: int) -> None:
         """Begin the account: the bucket starts full."""
@@ -165,4 +178,4 @@ class Account(msgspec.Struct, gc=False):
 
 def account_key(tenant: str) -> bytes:
     """Return where a tenant's account stands in state."""
-    return value_key(tenant, HOP, b"account")
+    return b"K%b%b" % (tenant.encode(), _ACCOUNT_KEY_END)

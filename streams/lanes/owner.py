@@ -27,7 +27,7 @@ from processors import lane, position
 from processors.lane import Batch, Commit, LaneSettings
 from processors.position import POSITION_KEY, Position
 from processors.sizing import Sizing
-from processors.step import STACK_CHARACTERS_MAX, Verdict
+from processors.step import STACK_CHARACTERS_MAX, Verdict, Warm
 from processors.vocabulary.reasons import Reason
 from processors.vocabulary.record import Record
 from streams.lanes.ports import Kafka, LaneStore, Reader, Writer
@@ -106,6 +106,7 @@ class LaneOwner:
         self._worked_ms = 0.0
         self._told: Mapping[str, int] = {}
         self._told_ms = clocks.steady_ms()
+        self._warm: Warm = {}
         self._verdicts: dict[tuple[str, int], Verdict] = {}
         self._no_ticks_until_ms = 0.0
 
@@ -175,6 +176,7 @@ class LaneOwner:
         if count == 0 and not commit.outputs and len(commit.changes) == 1:
             # Nothing was due after all; a commit would only say that there is nothing to say.
             self.due_ms = commit.due_ms if batch.ticks else 0
+            self._warm = commit.warm
             return
         await self._commit(commit, batch, began_ms)
         self.sizing = self.sizing.after(count, self._worked_ms)
@@ -249,13 +251,16 @@ class LaneOwner:
             handled_ms=(),
             due_ms=self.due_ms,
             records=0,
+            warm=self._warm,
         )
         await self._carry_out(commit)
 
     async def _step(self, batch: Batch) -> Commit:
         """Take a batch through the hops' agents. Nothing is changed by it."""
         self._worked_ms = 0.0
-        step = lane.begin(self.settings, self.position, self._store, batch, self._now_ms())
+        # Handed over, and back by the commit that is carried out: a step that is dropped takes its changes along.
+        warm, self._warm = self._warm, {}
+        step = lane.begin(self.settings, self.position, self._store, batch, self._now_ms(), warm)
         for hop, work in lane.stages(self.settings, self.position, step, batch):
             await self._agents.call(hop, partial(self._timed, work))
         return lane.finish(self.settings, self.position, step, batch)
@@ -297,6 +302,7 @@ class LaneOwner:
         self._store.apply(commit.changes, end)
         self.position = commit.position
         self.due_ms = commit.due_ms
+        self._warm = commit.warm
 
     async def _one_by_one(self, batch: Batch) -> None:
         """Step each record in a commit of its own; set aside the one that fails."""
