@@ -15,7 +15,8 @@ from streams.lanes import kafka
 from streams.lanes.owner import LaneOwner
 from streams.lanes.writer import TransactionalWriter
 
-WIDENED_SECONDS: Final = 0.15
+WIDENED_SECONDS: Final = 0.5
+"""Several transactions long, so that a blow finds some lane of its victim in the moment that hurts."""
 
 
 def outputs_first() -> None:
