@@ -176,7 +176,6 @@ def finish(settings: LaneSettings, last: Position, step: Step, batch: Batch) -> 
         applied=applied,
         now_ms=step.now_ms,
         sequence=step.sequence,
-        takeovers=0 if count else last.takeovers,
         backlog={topic: waiting for topic, waiting in step.backlog.items() if waiting},
         ledger=_ledger(settings, last, step, batch),
     )

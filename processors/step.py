@@ -46,6 +46,15 @@ class Verdict:
     stack: str = ""
 
 
+class CulpritError(Exception):
+    """A record that waited in state fails whenever a tick takes it up; its cause says how."""
+
+    def __init__(self, topic: str, offset: int) -> None:
+        super().__init__(f"the record {topic}/{offset} that waited fails when it is released")
+        self.topic = topic
+        self.offset = offset
+
+
 @dataclass(slots=True)
 class Step:
     """Mutable, and alive for one batch only: a batch that fails is dropped with all of it."""

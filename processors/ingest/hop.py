@@ -7,7 +7,7 @@ from typing import Final
 from processors.dead_letters import condemn, set_aside
 from processors.ingest import commands, queue
 from processors.ingest.tenant import HOP, Account, Over, Policy, Status, account_key
-from processors.step import Outcome, Step, format_header
+from processors.step import CulpritError, Outcome, Step, format_header
 from processors.telemetry import trace
 from processors.vocabulary import envelope, topics
 from processors.vocabulary import headers as names
@@ -319,14 +319,24 @@ def _release(door: _Door, tenant: str, budget: int) -> int:
         record = queue.pop(step.overlay, tenant, account)
         step.count(HOP, tenant, Outcome.DEFERRED, -1)
         budget -= 1
-        signal = envelope.decode(record)
-        if isinstance(signal, Rejected):
-            problem = Problem("", "no longer valid under this version's rules")
-            rejected = Rejected(signal.reason, (*signal.problems, problem))
-            door.refuse(record.topic, record, account, rejected, tenant)
-        elif not active:
-            door.refuse(record.topic, record, account, _REFUSED[account.policy.status], tenant)
-        else:
-            _once(door, record, signal, _member(record.topic, record, signal), account)
+        if verdict := step.verdicts.get((record.topic, record.offset)):
+            condemn(step, HOP, record.topic, record, verdict)
+            continue
+        try:
+            _released(door, tenant, account, record)
+        except Exception as error:  # boundary: whoever steps sets this record aside, and goes on with the rest
+            raise CulpritError(record.topic, record.offset) from error
     queue.schedule(step.overlay, tenant, account, step.now_ms)
     return budget
+
+
+def _released(door: _Door, tenant: str, account: Account, record: Record) -> None:
+    signal = envelope.decode(record)
+    if isinstance(signal, Rejected):
+        problem = Problem("", "no longer valid under this version's rules")
+        rejected = Rejected(signal.reason, (*signal.problems, problem))
+        door.refuse(record.topic, record, account, rejected, tenant)
+    elif account.policy.status is not Status.ACTIVE:
+        door.refuse(record.topic, record, account, _REFUSED[account.policy.status], tenant)
+    else:
+        _once(door, record, signal, _member(record.topic, record, signal), account)

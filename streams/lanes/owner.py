@@ -19,18 +19,18 @@ import logging
 import traceback
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from processors import lane, position
 from processors.lane import Batch, Commit, LaneSettings
 from processors.position import POSITION_KEY, Position
 from processors.sizing import Sizing
-from processors.step import STACK_CHARACTERS_MAX, Verdict, Warm
+from processors.step import STACK_CHARACTERS_MAX, CulpritError, Verdict, Warm
 from processors.vocabulary.reasons import Reason
 from processors.vocabulary.record import Record
-from streams.lanes.ports import Kafka, LaneStore, Reader, Writer
+from streams.lanes.ports import Agents, Clocks, Kafka, LaneStore, Observer, Reader, Writer
 
 log = logging.getLogger(__name__)
 
@@ -41,36 +41,10 @@ OWNERS_MAX: Final = 3
 """Owners that a record may have had when they ended. One may have ended for another reason."""
 SUSPICIOUS_TAKEOVERS: Final = 2
 """Owners that ended in their first batch before records are met singly: one is chance, a broker's outage say."""
+CULPRITS_MAX: Final = 100
+"""Deferred records set aside in one go because releasing them fails."""
 TICK_PAUSE_MS: Final = 60_000
 """How long a lane goes on without ticks after one failed, so that its records still flow."""
-
-
-class Agents(Protocol):
-    """Carries out a hop's work in that hop's agent."""
-
-    async def call(self, hop: str, work: Callable[[], None]) -> None:
-        """Return when it is done; raise what it raised, or `TimeoutError`."""
-
-
-class Observer(Protocol):
-    """Told what happened. It changes nothing, and its failure is its own."""
-
-    def restored(self, lane: int, done: int, end: int) -> None:
-        """Report how far the changelog has been read."""
-
-    def committed(self, lane: int, commit: Commit, *, stepped_ms: float, committed_ms: float) -> None:
-        """Report a commit and how long its two halves took."""
-
-    def failed(self, lane: int, hop_error: BaseException) -> None:
-        """Report that a hop failed on a batch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """The wall for what is written, the steady one for what is measured; both in milliseconds."""
-
-    wall_ms: Callable[[], int]
-    steady_ms: Callable[[], float]
 
 
 class LaneOwner:
@@ -102,7 +76,8 @@ class LaneOwner:
         self._alone = alone
         self._writer: Writer | None = None
         self._reader: Reader | None = None
-        self._announced = False
+        self._announced: set[str] = set()
+        self._unproven = set(settings.inputs)
         self._worked_ms = 0.0
         self._told: Mapping[str, int] = {}
         self._told_ms = clocks.steady_ms()
@@ -152,7 +127,7 @@ class LaneOwner:
             if self._offsets_due():
                 await self._mark(self.position)
             return 0
-        if count and not self._announced:
+        if not self._announced.issuperset(batch.records):
             await self._announce(batch)
         if count and self.position.careful:
             await self._one_by_one(batch)
@@ -231,12 +206,31 @@ class LaneOwner:
             self.position = replace(self.position, careful=rest)
 
     async def _announce(self, batch: Batch) -> None:
-        """Write down that an owner is about to step this lane's first batch."""
+        """Write down that an owner is about to step this lane's first batch, and whether it will with care.
+
+        The first batch of each topic, for a record that kills may stand in one that is read later.
+        """
+        fresh = batch.records.keys() - self._announced
         found, careful = self.position, self.position.careful
-        if found.takeovers >= SUSPICIOUS_TAKEOVERS:
-            careful = {**careful, **batch.next_offsets}
-        await self._mark(replace(found, takeovers=found.takeovers + 1, careful=careful))
-        self._announced = True
+        takeovers = found.takeovers if self._announced else found.takeovers + 1
+        if takeovers > SUSPICIOUS_TAKEOVERS:
+            careful = {**careful, **{topic: batch.next_offsets[topic] for topic in fresh}}
+        if not self._announced or careful != found.careful:
+            await self._mark(replace(found, takeovers=takeovers, careful=careful))
+        self._announced |= fresh
+
+    def _proven(self, commit: Commit, batch: Batch) -> Commit:
+        """Forget earlier owners' ends once each topic has either been stepped or has nothing to step."""
+        if not commit.position.takeovers:
+            return commit
+        lag = self.lag()
+        self._unproven -= {topic for topic in self._unproven if topic in batch.records or lag.get(topic) == 0}
+        return commit if self._unproven else self._at(commit, replace(commit.position, takeovers=0))
+
+    def _at(self, commit: Commit, where: Position) -> Commit:
+        """Return the commit with another position."""
+        packed = position.pack(where, self.settings.write_format)
+        return replace(commit, position=where, changes={**commit.changes, POSITION_KEY: packed})
 
     async def _mark(self, marked: Position) -> None:
         """Commit a position alone."""
@@ -273,7 +267,7 @@ class LaneOwner:
 
     async def _commit(self, commit: Commit, batch: Batch, began_ms: float) -> None:
         stepped_ms = self._clocks.steady_ms()
-        await self._carry_out(commit)
+        await self._carry_out(self._proven(commit, batch))
         if not batch.ticks:
             # Without a tick nobody said when the next one is due.
             self.due_ms = 0
@@ -338,10 +332,7 @@ class LaneOwner:
         try:
             commit = await self._step(alone)
         except Exception as error:  # boundary: this is the culprit; it is set aside with its stack
-            reason = Reason.TIMED_OUT if isinstance(error, TimeoutError) else Reason.BUG
-            stack = "".join(traceback.format_exception(error))
-            condemned = Verdict(reason, stack[-STACK_CHARACTERS_MAX:])
-            alone = replace(alone, verdicts={at: condemned})
+            alone = replace(alone, verdicts={at: _bug(error)})
             commit = await self._step(alone)
         commit = self._calmer(commit, topic)
         await self._commit(commit, alone, began_ms)
@@ -354,18 +345,31 @@ class LaneOwner:
             return commit
         rest = {t: n for t, n in after.careful.items() if after.applied.get(t, 0) < n}
         attempting = {t: at for t, at in after.attempting.items() if t != topic}
-        calm = replace(after, attempting=attempting, careful=rest)
-        packed = position.pack(calm, self.settings.write_format)
-        return replace(commit, position=calm, changes={**commit.changes, POSITION_KEY: packed})
+        return self._at(commit, replace(after, attempting=attempting, careful=rest))
 
     async def _ticks_alone(self) -> bool:
-        """Tell whether a tick without records succeeds; its commit is not needed to know."""
-        try:
-            await self._step(Batch())
-        except Exception:  # boundary: timers of a hop may fail, too; records must flow all the same
-            log.exception("lane %d: its ticks fail and are paused", self.settings.lane)
-            return False
-        return True
+        """Tell whether a tick without records succeeds; what it fails on is set aside, if the hop can name it."""
+        verdicts: dict[tuple[str, int], Verdict] = {}
+        began_ms = self._clocks.steady_ms()
+        while len(verdicts) < CULPRITS_MAX:
+            batch = Batch(verdicts=dict(verdicts))
+            try:
+                commit = await self._step(batch)
+            except CulpritError as error:
+                verdicts[error.topic, error.offset] = _bug(error)
+            except Exception:  # boundary: timers of a hop may fail, too; records must flow all the same
+                log.exception("lane %d: its ticks fail and are paused", self.settings.lane)
+                return False
+            else:
+                if verdicts:
+                    await self._commit(commit, batch, began_ms)
+                return True
+        return False
+
+
+def _bug(error: BaseException) -> Verdict:
+    reason = Reason.TIMED_OUT if isinstance(error, TimeoutError) else Reason.BUG
+    return Verdict(reason, "".join(traceback.format_exception(error))[-STACK_CHARACTERS_MAX:])
 
 
 _Thing = TypeVar("_Thing")

@@ -1,10 +1,11 @@
-"""What a lane's owner needs from outside: Kafka's side and the local store.
+"""What a lane's owner needs from outside: Kafka's side, the local store, agents and clocks.
 
 The owner speaks to these protocols only, so that the simulation runs the very same owner against a
 simulated log with transactions, crashes and zombies.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from processors.lane import Commit
@@ -97,3 +98,31 @@ class LaneStore(Store, Protocol):
 
     def clear(self) -> None:
         """Forget everything of this lane."""
+
+
+class Agents(Protocol):
+    """Carries out a hop's work in that hop's agent."""
+
+    async def call(self, hop: str, work: Callable[[], None]) -> None:
+        """Return when it is done; raise what it raised, or `TimeoutError`."""
+
+
+class Observer(Protocol):
+    """Told what happened. It changes nothing, and its failure is its own."""
+
+    def restored(self, lane: int, done: int, end: int) -> None:
+        """Report how far the changelog has been read."""
+
+    def committed(self, lane: int, commit: Commit, *, stepped_ms: float, committed_ms: float) -> None:
+        """Report a commit and how long its two halves took."""
+
+    def failed(self, lane: int, hop_error: BaseException) -> None:
+        """Report that a hop failed on a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The wall for what is written, the steady one for what is measured; both in milliseconds."""
+
+    wall_ms: Callable[[], int]
+    steady_ms: Callable[[], float]

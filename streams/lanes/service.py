@@ -21,7 +21,8 @@ from streams.agents.host import AgentHost
 from streams.lanes import checkpoint
 from streams.lanes.kafka import ClusterLanes
 from streams.lanes.membership import Membership
-from streams.lanes.owner import Clocks, LaneOwner
+from streams.lanes.owner import LaneOwner
+from streams.lanes.ports import Clocks
 from streams.lanes.runner import LaneRunner, LaneSet
 from streams.lanes.store import RocksLaneStore, SlotStore, open_slot
 from streams.lanes.watchdog import Watchdog

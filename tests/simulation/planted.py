@@ -247,7 +247,13 @@ BUGS: Final = (
         "first batch not announced",
         "An owner writes down that it is about to step, so that its death is noticed.",
         OWNER + "turn",
-        {"if count and not self._announced:": "if False:"},
+        {"if not self._announced.issuperset(batch.records):": "if False:"},
+    ),
+    Bug(
+        "one topic's batch speaks for all",
+        "A record that kills cannot hide behind the first batch of another topic.",
+        OWNER + "_proven",
+        {"if topic in batch.records or": "if True or"},
     ),
     Bug(
         "due time forgotten",

@@ -296,7 +296,8 @@ class SimulatedReader:
 
     def lag(self) -> Mapping[str, int]:
         """See `streams.lanes.ports.Reader.lag`."""
-        return {}
+        partitions = self._kafka.cluster.partitions
+        return {topic: partitions[topic, self._lane].stable - at for topic, at in self._positions.items()}
 
     async def close(self) -> None:
         """See `streams.lanes.ports.Reader.close`."""

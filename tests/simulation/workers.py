@@ -12,8 +12,8 @@ from processors.ingest import queue
 from processors.lane import Commit, LaneSettings
 from processors.step import Hop
 from processors.vocabulary.headers import STEPPED
-from streams.lanes.owner import Clocks, LaneOwner
-from streams.lanes.ports import LaneLostError, OutcomeUnknownError
+from streams.lanes.owner import LaneOwner
+from streams.lanes.ports import Clocks, LaneLostError, OutcomeUnknownError
 from streams.lanes.store import RocksLaneStore
 from tests.simulation import faults
 from tests.simulation.hops import HangError
