@@ -18,7 +18,7 @@ from tests.chaos.run import LANES, Chaos, Outcome, Wish
 
 FAILOVER_SECONDS_MAX: Final = 20
 WORKERS: Final = 3
-QUICK_SIGNALS: Final = 20_000
+QUICK_SIGNALS: Final = 10_000
 QUICK_WORKERS: Final = 2
 QUICK_SESSION_MS: Final = 6_000
 """The shortest that brokers and our settings allow."""

@@ -52,7 +52,7 @@ _PATTERN: Final = (
     (Blow.STOP,),
     (Blow.WORKER, Blow.WORKER),
 )
-QUICK: Final = ((Blow.BROKER,), (Blow.WORKER,))
+QUICK: Final = ((Blow.WORKER,),)
 
 
 def strikes(kills: int, random: Random) -> list[tuple[Blow, ...]]:
