@@ -1,4 +1,4 @@
-"""Run one benchmark and print one JSON object: `python -m bench lane|latency|recovery|scale [--json] [--quick]`."""
+"""Run one benchmark and print one JSON object: `python -m bench lane|latency|… [--json] [--quick]`."""
 
 import argparse
 import asyncio
@@ -11,7 +11,7 @@ from typing import Final
 
 import uvloop
 
-from bench import harness, lane, latency, recovery, scale
+from bench import directives, harness, lane, latency, recovery, scale
 from bench.harness import Options, Result, say
 from bench.processes import ChildDiedError, PeersMissingError
 
@@ -21,6 +21,7 @@ BENCHES: Final[Mapping[str, Bench]] = {
     "latency": latency.run,
     "recovery": recovery.run,
     "scale": scale.run,
+    "directives": directives.run,
 }
 
 

@@ -2,5 +2,5 @@
 
 from typing import Final
 
-HOPS: Final = ("ingest",)
+HOPS: Final = ("ingest", "directives")
 """The hops in flow order. One name, five places: `tests/architecture` checks each of them."""

@@ -36,6 +36,8 @@ class Outcome(StrEnum):
     DEFERRED = "deferred"
     DEAD = "dead_lettered"
     OUT_OF_SCOPE = "out_of_scope"
+    REJECTED = "rejected"
+    """A directive that must not be carried out; only the directives hop ends records so."""
 
 
 @dataclass(frozen=True, slots=True)

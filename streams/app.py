@@ -8,12 +8,12 @@ import faust
 
 from processors import HOPS
 from streams import cluster
-from streams.agents import ingest
+from streams.agents import directives, ingest
 from streams.lanes.service import LaneService
 from streams.metrics import CONTENT_TYPE
 from streams.settings import Settings, load
 
-_AGENTS: Final = {"ingest": ingest}
+_AGENTS: Final = {"ingest": ingest, "directives": directives}
 NO_CLUSTER: Final = "127.0.0.1:9092"
 """Kafka's usual address: `faust agents` needs no cluster, `faust worker` says what it could not reach."""
 

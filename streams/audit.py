@@ -85,9 +85,8 @@ async def audit(kafka: KafkaSettings, names_: TopicNames, lanes: int, default: P
         counts = _Counts()
         for lane in range(lanes):
             accounts = await changelog.accounts(lane, default)
-            counts.commands[lane] = sum(account.commands for account in accounts.values())
             counts.queued[lane] = sum(account.queued for account in accounts.values())
-        for topic in (*INPUTS, topics.SIGNALS, topics.DEAD_LETTERS):
+        for topic in (*INPUTS, topics.SIGNALS, topics.DIRECTIVES, topics.DEAD_LETTERS):
             for lane in range(lanes):
                 await _count(consumer, names_, topic, lane, before.get(lane), counts)
         after = await changelog.positions()
@@ -111,9 +110,11 @@ async def _count(
     applied = at.applied.get(topic, 0) if at is not None else 0
     async for records in read_range(consumer, partition, least, end):
         if topic == topics.SIGNALS:
-            _add(counts.signals, lane, len(records))
+            _add(counts.signals, lane, sum(_last(record, names.BY) is None for record in records))
+        elif topic == topics.DIRECTIVES:
+            _add(counts.commands, lane, len(records))
         elif topic == topics.DEAD_LETTERS:
-            _add(counts.dead, lane, len(records))
+            _add(counts.dead, lane, sum(_last(record, names.DEAD_HOP) in {None, HOP.encode()} for record in records))
         else:
             _add(counts.came, lane, sum(record.offset < applied for record in records))
             for record in records:
@@ -124,6 +125,15 @@ async def _count(
 
 def _add(counts: dict[int, int], lane: int, by: int) -> None:
     counts[lane] = counts.get(lane, 0) + by
+
+
+def _last(record: Any, name: str) -> bytes | None:
+    """Return the last header of a name: a sender may have written one, too."""
+    found: bytes | None = None
+    for each, value in record.headers:
+        if each == name:
+            found = value
+    return found
 
 
 def _moved_from(record: Any) -> int | None:
@@ -146,7 +156,7 @@ def _comparisons(
             # Counted up to what was applied at the beginning, so there is no play.
             found.append((COME, counts.came.get(lane, 0), early.get(COME, 0)))
             found.append((_MOVED, counts.moved.get(lane, 0), most.get(_MOVED, 0)))
-        if topics.SIGNALS not in counts.trimmed:
+        if not counts.trimmed & {topics.SIGNALS, topics.DIRECTIVES}:
             handled = counts.signals.get(lane, 0) + counts.commands.get(lane, 0)
             found.append((_HANDLED, handled, most.get(_HANDLED, 0)))
         if topics.DEAD_LETTERS not in counts.trimmed:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from processors.directives import DirectivesSettings
 from processors.formats import NEWEST, OLDEST_READ
 from processors.ingest import IngestSettings, Over, Policy
 from processors.ingest.tenant import BURST_MAX, DEDUPE_WINDOW_MS_MAX, QUEUE_RECORDS_MAX, RATE_MAX
@@ -100,6 +101,10 @@ class Settings(BaseModel):
     )
 
     strict_tenants: bool = Field(False, description="refuse signals of tenants that nobody created")
+    command_permissions: str = Field(
+        "*",
+        description="permissions of who can write to `commands`: `*`, or such as tenant:write,limit:write",
+    )
     tenant_rate_per_second: float = Field(0, ge=0, le=RATE_MAX, description="default rate of a tenant; 0 is no limit")
     tenant_burst: int = Field(100, ge=1, le=BURST_MAX, description="default burst of a tenant")
     tenant_over: Over = Field(Over.DEFER, description="over the rate: defer or refuse")
@@ -147,6 +152,11 @@ class Settings(BaseModel):
             self.kafka_cert_file,
             self.kafka_key_file,
         )
+
+    def directives(self) -> DirectivesSettings:
+        """Return what the directives hop is told."""
+        granted = self.command_permissions.split(",")
+        return DirectivesSettings(self.ingest(), frozenset(filter(None, (name.strip() for name in granted))))
 
     def ingest(self) -> IngestSettings:
         """Return what the ingest hop is told."""

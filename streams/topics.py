@@ -13,6 +13,7 @@ _INPUT_BYTES_MAX: Final = SIGNAL_BYTES_MAX + HEADER_BYTES_MAX + 16_384
 _DEAD_BYTES_MAX: Final = 2 * _INPUT_BYTES_MAX
 """Above the input's, so that whatever came in can be set aside whole."""
 JOURNAL_RETENTION_MS: Final = 7 * _DAY_MS
+AUDIT_RETENTION_MS: Final = 400 * _DAY_MS
 DELETE_RETENTION_MS: Final = 7 * _DAY_MS
 """A snapshot of local state older than half of this is thrown away: deleted keys would rise again."""
 
@@ -76,6 +77,20 @@ TOPICS: Final = (
         "admitted signals, once each, enriched, in their tenant's order",
         Cleanup.DELETE,
         7 * _DAY_MS,
+        _DEAD_BYTES_MAX,
+    ),
+    Topic(
+        names.DIRECTIVES,
+        "commands that came through the door, for the directives hop",
+        Cleanup.DELETE,
+        7 * _DAY_MS,
+        _DEAD_BYTES_MAX,
+    ),
+    Topic(
+        names.AUDIT,
+        "who changed what of a tenant and when, each entry bound to the one before it",
+        Cleanup.DELETE,
+        AUDIT_RETENTION_MS,
         _DEAD_BYTES_MAX,
     ),
     Topic(

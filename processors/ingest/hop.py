@@ -1,12 +1,13 @@
 """Admit each record once: decode, lane, tenant, rate, dedupe, enrich. What fails is set aside whole."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from processors.dead_letters import condemn, set_aside
-from processors.ingest import commands, queue
-from processors.ingest.tenant import HOP, Account, Over, Policy, Status, account_key
+from processors.ingest import queue
+from processors.ingest.door import Door, IngestSettings
+from processors.ingest.tenant import HOP, Account, Over, Status
 from processors.step import CulpritError, Outcome, Step, format_header
 from processors.telemetry import trace
 from processors.vocabulary import envelope, topics
@@ -15,87 +16,14 @@ from processors.vocabulary.ids import coordinate_id, digest
 from processors.vocabulary.partition import lane_of
 from processors.vocabulary.reasons import Problem, Reason, Rejected
 from processors.vocabulary.record import Header, Record
-from processors.vocabulary.signal import Absent, Signal, data_of
+from processors.vocabulary.signal import Absent, Signal
 
 SEGMENTS_EXPIRED_MAX: Final = 4
 """Segments dropped in one batch, so that forgetting never makes a batch long."""
-COMMAND_WINDOW_MS: Final = 24 * 3_600_000
-"""A command sent again within it does nothing, whatever window the tenant has for its signals."""
 _REFUSED: Final = {
     Status.SUSPENDED: Rejected(Reason.TENANT_SUSPENDED),
     Status.DELETED: Rejected(Reason.TENANT_DELETED),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class IngestSettings:
-    """What an operator decides for all tenants."""
-
-    policy: Policy = field(default_factory=Policy)
-    strict: bool = False
-    """Signals of tenants that nobody created are refused."""
-    warm_accounts_max: int = 16_384
-    """Of a lane: accounts kept ready between batches."""
-
-
-@dataclass(slots=True)
-class _Door:
-    """The accounts that a run of records touches, written back once at its end."""
-
-    step: Step
-    settings: IngestSettings
-    accounts: dict[str, Account] = field(default_factory=dict)
-    commanded: bool = False
-
-    def open(self, tenants: Iterable[str]) -> None:
-        """Load accounts, all at once; those met lately are ready."""
-        accounts, warm = self.accounts, self.step.warm.setdefault(HOP, {})
-        cold = {}
-        for tenant in tenants:
-            account = warm.get(tenant)
-            if account is None:
-                cold[tenant] = account_key(tenant)
-            else:
-                accounts[tenant] = account
-        if not cold:
-            return
-        if len(warm) + len(cold) > self.settings.warm_accounts_max:
-            self.step.warm[HOP] = {}
-        load, default = Account.load, self.settings.policy
-        found = self.step.overlay.get_many(list(cold.values()))
-        for (tenant, key), packed in zip(cold.items(), found, strict=True):
-            accounts[tenant] = load(packed, default, key)
-
-    def close(self) -> None:
-        """Write changed accounts back and count what became of their records."""
-        step, now_ms = self.step, self.step.now_ms
-        handled_by = step.tally_of(HOP, Outcome.HANDLED)
-        duplicates_by = step.tally_of(HOP, Outcome.DUPLICATE)
-        put, warm, window_ms = step.overlay.put, step.warm[HOP], 0
-        for tenant, account in self.accounts.items():
-            if not account.changed:
-                continue
-            account.last_ms = now_ms
-            put(account.key, account.pack())
-            window_ms = max(window_ms, account.policy.dedupe_window_ms)
-            if by := account.batch_handled:
-                handled_by[tenant] = handled_by.get(tenant, 0) + by
-                account.batch_handled = 0
-            if by := account.batch_duplicates:
-                duplicates_by[tenant] = duplicates_by.get(tenant, 0) + by
-                account.batch_duplicates = 0
-            account.changed = False
-            warm[tenant] = account
-        if self.commanded:
-            window_ms = max(window_ms, COMMAND_WINDOW_MS)
-        step.overlay.seal(HOP, now_ms=now_ms, expires_ms=now_ms + window_ms, sequence=step.sequence)
-
-    def refuse(self, topic: str, record: Record, account: Account, rejected: Rejected, tenant: str) -> None:
-        """Set a record of a known tenant aside."""
-        if account.known:
-            account.dead += 1
-            account.changed = True
-        set_aside(self.step, HOP, topic, record, rejected, tenant=tenant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +39,7 @@ class IngestHop:
         step.overlay.expire(HOP, step.now_ms, SEGMENTS_EXPIRED_MAX)
         tenants = queue.due_tenants(step.overlay, step.now_ms)
         if tenants:
-            door = _Door(step, self.settings)
+            door = Door(step, self.settings)
             door.open(tenants)
             budget = queue.RELEASES_MAX
             for tenant in tenants:
@@ -121,13 +49,15 @@ class IngestHop:
 
     def step(self, step: Step, topic: str, records: Sequence[Record]) -> None:
         """Admit the records in their order."""
-        door = _Door(step, self.settings)
         decoded, tenants = _decode(step, topic, records)
+        if topic == topics.COMMANDS:
+            _commands(step, decoded)
+            return
+        door = Door(step, self.settings)
         door.open(tenants)
         _look_up(door, decoded)
-        admit = _command if topic == topics.COMMANDS else _signal
         for record, signal, member in decoded:
-            admit(door, topic, record, signal, member)
+            _signal(door, topic, record, signal, member)
         door.close()
         queue.wake(step)
 
@@ -157,7 +87,7 @@ def _member(topic: str, record: Record, signal: Signal) -> bytes:
     return digest(f"{signal.tenant}\0{signal.source}\0{identity}".encode())
 
 
-def _look_up(door: _Door, decoded: list[tuple[Record, Signal, bytes]]) -> None:
+def _look_up(door: Door, decoded: list[tuple[Record, Signal, bytes]]) -> None:
     accounts = door.accounts
     wanted = [member for _, signal, member in decoded if accounts[signal.tenant].policy.dedupe_window_ms]
     door.step.overlay.prefetch_seen(HOP, wanted)
@@ -180,7 +110,7 @@ def _move(step: Step, topic: str, record: Record, signal: Signal) -> None:
     step.count(HOP, signal.tenant, Outcome.MOVED)
 
 
-def _signal(door: _Door, topic: str, record: Record, signal: Signal, member: bytes) -> None:
+def _signal(door: Door, topic: str, record: Record, signal: Signal, member: bytes) -> None:
     """Admit one signal: its tenant's status, its turn, its rate; then once and enriched."""
     step, account = door.step, door.accounts[signal.tenant]
     if not account.known:
@@ -196,16 +126,17 @@ def _signal(door: _Door, topic: str, record: Record, signal: Signal, member: byt
     policy = account.policy
     if policy.status is not Status.ACTIVE:
         door.refuse(topic, record, account, _REFUSED[policy.status], signal.tenant)
-    elif account.queued or not account.take_token(step.now_ms):
+    elif policy.held or account.queued or not account.take_token(step.now_ms):
         # Behind those that wait, even if there is a token: a tenant's order is the log's.
         _over(door, topic, record, signal, account)
     else:
         _once(door, record, signal, member, account)
 
 
-def _over(door: _Door, topic: str, record: Record, signal: Signal, account: Account) -> None:
+def _over(door: Door, topic: str, record: Record, signal: Signal, account: Account) -> None:
     """Keep a record over the tenant's rate for later, or refuse it."""
-    if account.policy.over is Over.REFUSE or not queue.fits(account, record):
+    policy = account.policy
+    if (policy.over is Over.REFUSE and not policy.held) or not queue.fits(account, record):
         door.refuse(topic, record, account, Rejected(Reason.RATE_LIMITED), signal.tenant)
         return
     queue.push(door.step.overlay, signal.tenant, account, topic, record)
@@ -214,7 +145,7 @@ def _over(door: _Door, topic: str, record: Record, signal: Signal, account: Acco
     door.step.count(HOP, signal.tenant, Outcome.DEFERRED)
 
 
-def _once(door: _Door, record: Record, signal: Signal, member: bytes, account: Account) -> None:
+def _once(door: Door, record: Record, signal: Signal, member: bytes, account: Account) -> None:
     """Write the signal, enriched, unless its id was seen within the tenant's window."""
     step = door.step
     window_ms = account.policy.dedupe_window_ms
@@ -226,7 +157,7 @@ def _once(door: _Door, record: Record, signal: Signal, member: bytes, account: A
         step.overlay.remember(HOP, member, step.now_ms)
     account.handled += 1
     account.batch_handled += 1
-    value, headers = _enriched(record, signal, member)
+    value, headers = _enriched(topics.SIGNALS_IN, record, signal, member)
     if signal.headers:
         headers = [header for header in headers if header[0] not in names.OURS]
     if (traceparent := trace.sampled(signal)) is not None:
@@ -264,12 +195,12 @@ def _traced(
     return [*kept, trace.hop_header(traceparent, span_id)]
 
 
-def _enriched(record: Record, signal: Signal, member: bytes) -> tuple[bytes | None, list[Header]]:
+def _enriched(topic: str, record: Record, signal: Signal, member: bytes) -> tuple[bytes | None, list[Header]]:
     """Add what the sender left out, derived from the signal and its place in the log."""
     absent = signal.absent
     additions: dict[str, str] = {}
     if absent & Absent.ID:
-        additions["id"] = coordinate_id(topics.SIGNALS_IN, record.partition, record.offset)
+        additions["id"] = coordinate_id(topic, record.partition, record.offset)
     if absent & Absent.TIME:
         additions["time"] = envelope.rfc3339(record.timestamp)
     if absent & Absent.CORRELATIONID:
@@ -281,38 +212,24 @@ def _enriched(record: Record, signal: Signal, member: bytes) -> tuple[bytes | No
     return envelope.enrich(signal, additions)
 
 
-def _command(door: _Door, topic: str, record: Record, signal: Signal, member: bytes) -> None:
-    """Carry out a command to the door itself. Commands have no rate: they lift limits."""
-    step, account = door.step, door.accounts[signal.tenant]
-    if not account.known and _elsewhere(step, signal):
-        _move(step, topic, record, signal)
-        return
-    change = commands.parse(signal.type, data_of(signal))
-    if isinstance(change, Rejected):
-        door.refuse(topic, record, account, change, signal.tenant)
-        return
-    if not account.known:
-        account.create(step.now_ms)
-    account.changed = True
-    # A space of its own: a command may carry the same id as a signal.
-    own = digest(b"command", member.hex().encode())
-    if step.overlay.seen(HOP, own) is not None:
-        account.add_duplicate()
-        return
-    step.overlay.remember(HOP, own, step.now_ms)
-    account.set_policy(commands.apply(account.policy, change), step.now_ms)
-    account.commands += 1
-    account.batch_handled += 1
-    door.commanded = True
-    # A queue may have been waiting under the old rate.
-    queue.schedule(step.overlay, signal.tenant, account, step.now_ms)
+def _commands(step: Step, decoded: list[tuple[Record, Signal, bytes]]) -> None:
+    """Let commands through. They have no rate, for they lift limits; each counts once where it is carried out."""
+    for record, signal, member in decoded:
+        if _elsewhere(step, signal):
+            _move(step, topics.COMMANDS, record, signal)
+            continue
+        value, headers = _enriched(topics.COMMANDS, record, signal, member)
+        headers = [header for header in headers if header[0] not in names.OURS]
+        headers.append(format_header(step.write_format))
+        step.emit(topics.DIRECTIVES, step.lane, (signal.tenant.encode(), value, headers))
+        step.count(HOP, signal.tenant, Outcome.HANDLED)
 
 
-def _release(door: _Door, tenant: str, budget: int) -> int:
+def _release(door: Door, tenant: str, budget: int) -> int:
     """Admit what waited, in its order, while there are tokens; return what is left of the budget."""
     step, account = door.step, door.accounts[tenant]
     account.changed = True
-    while account.queued and budget:
+    while account.queued and budget and not account.policy.held:
         active = account.policy.status is Status.ACTIVE
         if active and not account.take_token(step.now_ms):
             break
@@ -330,7 +247,7 @@ def _release(door: _Door, tenant: str, budget: int) -> int:
     return budget
 
 
-def _released(door: _Door, tenant: str, account: Account, record: Record) -> None:
+def _released(door: Door, tenant: str, account: Account, record: Record) -> None:
     signal = envelope.decode(record)
     if isinstance(signal, Rejected):
         problem = Problem("", "no longer valid under this version's rules")

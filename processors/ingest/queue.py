@@ -68,11 +68,11 @@ def pop(overlay: Overlay, tenant: str, account: Account) -> PlainRecord:
 
 
 def schedule(overlay: Overlay, tenant: str, account: Account, now_ms: int) -> None:
-    """Keep exactly one due entry for a tenant whose queue is not empty, none for the others."""
+    """Keep exactly one due entry for a tenant whose queue is not empty and not held, none for the others."""
     if account.due_ms:
         overlay.put(_due_key(account.due_ms, tenant), None)
         account.due_ms = 0
-    if account.queued:
+    if account.queued and not account.policy.held:
         account.due_ms = account.token_due_ms(now_ms)
         overlay.put(_due_key(account.due_ms, tenant), b"")
 

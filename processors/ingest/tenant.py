@@ -52,6 +52,8 @@ class Policy:
     over: Over = Over.DEFER
     queue_records: int = 1_000
     dedupe_window_ms: int = 24 * 3_600_000
+    held: bool = False
+    """Signals wait in their order, whatever the rate, until they are let go."""
 
 
 _encode_policy = msgspec.msgpack.Encoder().encode

@@ -9,7 +9,10 @@ MOVED: Final = "moved"
 STEPPED: Final = "stepped"
 """Set on an output that the same lane's next hop stepped in the transaction that wrote it."""
 
-OURS: Final = frozenset({FORMAT, MOVED, STEPPED})
+BY: Final = "by"
+"""Set on a signal that a hop behind the door has written: which one."""
+
+OURS: Final = frozenset({FORMAT, MOVED, STEPPED, BY})
 """Not passed on from what a sender wrote: between hops they mean something."""
 
 DEAD_REASON: Final = "dl_reason"

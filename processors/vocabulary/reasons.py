@@ -16,7 +16,6 @@ class Reason(StrEnum):
     DUPLICATE_ATTRIBUTE = "duplicate_attribute"
     INVALID_ENVELOPE = "invalid_envelope"
     UNSUPPORTED_MODE = "unsupported_mode"
-    UNKNOWN_COMMAND = "unknown_command"
     WRONG_KEY = "wrong_key"
     MOVED_TWICE = "moved_twice"
     UNKNOWN_FORMAT = "unknown_format"
@@ -38,7 +37,6 @@ EXPLAINED: Final[dict[Reason, str]] = {
     Reason.DUPLICATE_ATTRIBUTE: "An attribute occurs twice, so readers could disagree. Send it once.",
     Reason.INVALID_ENVELOPE: "CloudEvents attributes are missing or wrong; `problems` names each.",
     Reason.UNSUPPORTED_MODE: "Kafka records carry one event each. Send a batch over HTTP, or singly.",
-    Reason.UNKNOWN_COMMAND: "No such command. `hopline tenants --help` lists what can be set.",
     Reason.WRONG_KEY: "The record's key names another tenant than `tenantid`. Leave it out or mend it.",
     Reason.MOVED_TWICE: "The record was moved to this lane although it belongs elsewhere. Please report it.",
     Reason.UNKNOWN_FORMAT: "Written by a newer Hopline. Upgrade this worker, then redrive.",

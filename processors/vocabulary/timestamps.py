@@ -44,6 +44,18 @@ def rfc3339(time_ms: int) -> str:
     return f"{_second(second)}.{milliseconds:03d}Z"
 
 
+def milliseconds(text: str) -> int:
+    """Return the milliseconds of the epoch of a timestamp that `is_time` has found right; 0 for one before."""
+    if text.startswith("0000"):
+        # A year that RFC 3339 has and the calendar here does not; long before 1970 in any case.
+        return 0
+    text = text.upper().replace(":60", ":59")
+    zone = text[-6:] if text[-1] != "Z" else "+00:00"
+    whole, _, fraction = text.removesuffix("Z").removesuffix(zone).partition(".")
+    at = datetime.fromisoformat(f"{whole}.{fraction[:6]:0<6}{zone}")
+    return max(0, round(at.timestamp() * 1_000))
+
+
 @lru_cache(maxsize=_SECONDS_REMEMBERED_MAX)
 def _second(second: int) -> str:
     # Records come in the order of time, so a second is asked for many times over.

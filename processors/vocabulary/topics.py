@@ -5,6 +5,8 @@ from typing import Final
 SIGNALS_IN: Final = "signals.in"
 COMMANDS: Final = "commands"
 SIGNALS: Final = "signals"
+DIRECTIVES: Final = "directives"
+AUDIT: Final = "audit"
 DEAD_LETTERS: Final = "dead-letters"
 STATE: Final = "state"
 JOURNAL: Final = "journal"

@@ -20,6 +20,8 @@ _COMMANDS: Final = {
     "tail": ("tail", "Show records as they are committed."),
     "topics": ("topics", "Show the topics: lag, open transactions, size."),
     "tenants": ("tenants", "Show tenants, set their status and limits."),
+    "directives": ("directives", "Change a tenant while the pipeline runs: send, list, show, cancel."),
+    "audit": ("audit", "Show who changed what of a tenant and when; prove that nobody changed that."),
     "ledger": ("ledger", "Show what became of every record, and prove it."),
     "config": ("config", "Show each setting, its value and its source."),
     "bench": ("bench", "Run a benchmark."),

@@ -8,11 +8,13 @@ from typing import Any, Final
 
 import click
 
-from processors.ingest import Over, Policy, Status, commands
+from processors.directives import kinds
+from processors.directives.definition import judged
+from processors.ingest import Over, Policy, Status
+from processors.ingest.policy import TENANT_SET
 from processors.ingest.tenant import Account
 from processors.vocabulary import rules, topics
 from processors.vocabulary.partition import lane_of
-from processors.vocabulary.reasons import Rejected
 from processors.vocabulary.record import Header
 from processors.vocabulary.signal import CONTENT_TYPE
 from streams.changelog import Changelog, open_changelog
@@ -65,7 +67,7 @@ def list_(*, as_json: bool) -> None:
 @json_option
 def show(*, tenant: str, as_json: bool) -> None:
     """Show one tenant: its policy and its counts."""
-    _require_name(tenant)
+    require_name(tenant)
     at = access()
     account = run(_account(at, tenant))
     if account is None:
@@ -105,7 +107,7 @@ def set_(
     as_json: bool,
 ) -> None:
     """Set what is named, leave the rest; wait until it is in force. Creates the tenant if need be."""
-    _require_name(tenant)
+    require_name(tenant)
     wanted = {
         "status": status,
         "rate_per_second": rate,
@@ -115,9 +117,9 @@ def set_(
         "dedupe_window_ms": None if dedupe_window is None else round(dedupe_window * 1_000),
     }
     change = {name: value for name, value in wanted.items() if value is not None}
-    judged = commands.parse(commands.TENANT_SET, json.dumps(change).encode())
-    if isinstance(judged, Rejected):
-        wrong = "; ".join(f"{p.field.removeprefix('data.')} {p.message}" for p in judged.problems)
+    _, problems = judged(kinds.BY_NAME[TENANT_SET], json.dumps(change).encode())
+    if problems:
+        wrong = "; ".join(f"{p.field.removeprefix('data.')} {p.message}" for p in problems)
         raise CommandError(f"not sent: {wrong}", "`hopline tenants set --help` lists what can be set", code=MISUSED)
     at = access()
     account, seconds = run(_set(at, tenant, change))
@@ -129,7 +131,8 @@ def set_(
         print_table(("WHAT", "VALUE"), list(shown.items()))
 
 
-def _require_name(tenant: str) -> None:
+def require_name(tenant: str) -> None:
+    """Refuse what cannot be a tenant."""
     if not rules.is_tenant(tenant, reserved_ok=False):
         raise CommandError(
             f"{tenant!r} is no tenant's name",
@@ -161,7 +164,7 @@ async def _set(at: Access, tenant: str, change: Mapping[str, Any]) -> tuple[Acco
         "specversion": "1.0",
         "id": new_id(),
         "source": _SOURCE,
-        "type": commands.TENANT_SET,
+        "type": TENANT_SET,
         "tenantid": tenant,
         "datacontenttype": "application/json",
         "data": change,
@@ -183,7 +186,7 @@ async def _set(at: Access, tenant: str, change: Mapping[str, Any]) -> tuple[Acco
             "see whether a worker runs and what waits: `hopline topics`; the command need not be sent again",
         ) from error
     if account is None or not _matches(account.policy, change):
-        raise CommandError("the command was refused", "`hopline tail dead-letters --from beginning` says why")
+        raise CommandError("the command was refused", f"`hopline audit show {tenant}` says why")
     return account, time.monotonic() - began
 
 

@@ -31,7 +31,7 @@ from streams.logs import LimitRepeats
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.telemetry import LaneObserver
-from streams.topics import INPUTS, JOURNAL_RETENTION_MS
+from streams.topics import JOURNAL_RETENTION_MS
 from streams.tracing import FileExporter, Tracer
 
 log = logging.getLogger(__name__)
@@ -64,12 +64,12 @@ class LaneService(Service):
         self._store: SlotStore | None = None
         self._running: list[asyncio.Task[None]] = []
         self._failing: asyncio.Task[None] | None = None
-        inputs = tuple(topic for hop in hops for topic in hop.inputs)
+        self._inputs = tuple(topic for hop in hops for topic in hop.inputs)
         self._kafka = ClusterLanes(
             settings.cluster(bootstrap),
             settings.topics,
             application=group,
-            inputs=inputs,
+            inputs=self._inputs,
         )
 
     @override
@@ -203,7 +203,7 @@ class LaneService(Service):
     def _lag_gauges(self) -> None:
         """Lag per lane; age and batches in flight over all of them. An idle lane has none."""
         gauge, now_ms = self.metrics.gauge, CLOCKS.wall_ms()
-        ages: dict[str, float] = dict.fromkeys(INPUTS, 0.0)
+        ages: dict[str, float] = dict.fromkeys(self._inputs, 0.0)
         in_flight = 0
         for number, runner in list(self.lanes.runners.items()):
             owner = runner.owner

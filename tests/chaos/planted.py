@@ -10,23 +10,31 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from aiokafka import AIOKafkaProducer
+
 from processors.lane import Commit
 from streams.lanes import kafka
 from streams.lanes.owner import LaneOwner
 from streams.lanes.writer import TransactionalWriter
+from streams.settings import load
 
-WIDENED_SECONDS: Final = 0.5
-"""Several transactions long, so that a blow finds some lane of its victim in the moment that hurts."""
+WIDENED_SECONDS: Final = 0.15
 
 
 def outputs_first() -> None:
-    """Write outputs in a transaction of their own, then state and offsets: a death in between repeats them."""
+    """Write outputs outside of the transaction, before it: a death inside of it repeats them, whenever it comes."""
     whole = TransactionalWriter.commit
+    plain: list[AIOKafkaProducer] = []
 
     async def commit(writer: TransactionalWriter, what: Commit, *, due: Mapping[str, int]) -> int:
+        if what.outputs and not plain:
+            plain.append(AIOKafkaProducer(**load().settings.cluster().client_options(), acks="all"))
+            await plain[0].start()
+        for (topic, lane), outputs in what.outputs.items():
+            for key, value, headers in outputs:
+                await plain[0].send(writer._topics.physical(topic), value, key, lane, headers=list(headers))
         if what.outputs:
-            await whole(writer, replace(what, changes={}, journal=b""), due={})
-            await asyncio.sleep(WIDENED_SECONDS)
+            await plain[0].flush()
         return await whole(writer, replace(what, outputs={}), due=due)
 
     _patch(TransactionalWriter, "commit", commit)

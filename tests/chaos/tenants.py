@@ -8,7 +8,7 @@ from itertools import accumulate
 from random import Random
 from typing import Final, TypeAlias
 
-from processors.ingest.commands import TENANT_SET
+from processors.ingest.policy import TENANT_SET
 from processors.vocabulary.partition import lane_of
 
 MARK: Final = "chaos"

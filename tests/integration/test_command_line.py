@@ -55,12 +55,14 @@ async def test_up_serves_the_other_commands_and_finds_its_data_again(line: Comma
     nobody = await line.call("tenants", "show", "nobody")
     assert nobody.returncode == 1
 
+    await _directs(line)
+
     topics = {topic["topic"]: topic for topic in await line.json("topics")}
     assert topics["signals.in"]["lag"] == 0
     assert topics["signals.in"]["size_bytes"] > 0
     ledger = await line.json("ledger", "--verify")
     assert ledger["balanced"] is True
-    assert sum(lane["in"] for lane in ledger["lanes"]) == 3
+    assert sum(row["in"] for row in ledger["lanes"] if row["hop"] == "ingest") == 6
     assert all(one["fits"] for one in ledger["verified"]["comparisons"])
 
     processes = [psutil.Process(pid) for pid in (*status["pids"].values(), status["broker_pid"])]
@@ -71,7 +73,7 @@ async def test_up_serves_the_other_commands_and_finds_its_data_again(line: Comma
     up = line.begin("up", "--no-demo")
     running.append(up)
     await up.until_said(UP)
-    assert (await line.json("tenants", "show", "ann"))["burst"] == 3
+    assert (await line.json("tenants", "show", "ann"))["burst"] == 4
     assert await up.stop(signal.SIGTERM) == 0
 
 
@@ -93,3 +95,25 @@ async def test_what_dies_is_started_again_and_what_is_killed_takes_all_along(
     assert len(gone) == 2
     assert not alive
     assert (await line.call("kafka", "status")).returncode == 1
+
+
+async def _directs(line: CommandLine) -> None:
+    """Change the tenant by directives: at once, later, not at all; and prove the audit."""
+    kinds = {kind["directive"] for kind in await line.json("directives", "kinds")}
+    assert {"hopline.limit.set", "hopline.tenant.suspend"} <= kinds
+    name, ann = "hopline.limit.set", ("--tenant", "ann")
+    now = await line.json("directives", "send", name, *ann, "--key", "k", "--data", '{"burst": 4}')
+    assert (now["status"], now["attempts"]) == ("succeeded", 1)
+    assert (await line.json("tenants", "show", "ann"))["burst"] == 4
+    later = ("--key", "later", "--data", '{"burst": 9}', "--not-before", "2999-01-01T00:00:00Z")
+    assert (await line.json("directives", "send", name, *ann, *later))["status"] == "requested"
+    assert (await line.json("directives", "cancel", "later", *ann))["status"] == "succeeded"
+    assert (await line.json("directives", "show", "later", *ann))["status"] == "cancelled"
+    listed = {found["key"]: found["status"] for found in await line.json("directives", "list", *ann)}
+    assert (listed["k"], listed["later"]) == ("succeeded", "cancelled")
+    wrong = await line.call("directives", "send", name, *ann, "--data", '{"burst": 0}')
+    assert wrong.returncode == 2
+    assert "data.burst" in wrong.stderr
+    audited = await line.json("audit", "show", "ann")
+    assert [entry["outcome"] for entry in audited] == ["succeeded", "succeeded", "requested", "cancelled", "succeeded"]
+    assert await line.json("audit", "verify") == {"tenants": 1, "entries": 5, "broken": {}}

@@ -4,12 +4,14 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from processors.directives import DirectivesHop, DirectivesSettings
 from processors.ingest import IngestHop, IngestSettings
 from processors.ingest.tenant import Account, Policy, account_key
 from processors.lane import Batch, Commit, LaneSettings, advance
 from processors.memory import MemoryStore
 from processors.position import Position
 from processors.step import Hop, Verdict
+from processors.vocabulary import headers as names
 from processors.vocabulary import topics
 from processors.vocabulary.partition import lane_of
 from processors.vocabulary.record import Headers, PlainRecord
@@ -36,6 +38,7 @@ class LaneInMemory:
 
     lanes: int = 1
     ingest: IngestSettings = field(default_factory=IngestSettings)
+    permissions: frozenset[str] = frozenset({"*"})
     more_hops: tuple[Hop, ...] = ()
     now_ms: int = NOW_MS
     position: Position = field(default_factory=Position)
@@ -46,7 +49,8 @@ class LaneInMemory:
     @property
     def settings(self) -> LaneSettings:
         """What the lane is told."""
-        return LaneSettings(0, self.lanes, (IngestHop(self.ingest), *self.more_hops))
+        directives = DirectivesHop(DirectivesSettings(self.ingest, self.permissions))
+        return LaneSettings(0, self.lanes, (IngestHop(self.ingest), directives, *self.more_hops))
 
     def record(
         self,
@@ -96,8 +100,13 @@ class LaneInMemory:
         ]
 
     def ids(self) -> list[str]:
-        """Return the ids of the signals that came out, in their order."""
-        return [json.loads(value or b"{}")["id"] for _, value, _ in self.outputs(topics.SIGNALS)]
+        """Return the ids of the signals that the door let in, in their order."""
+        signals = self.outputs(topics.SIGNALS)
+        return [json.loads(value or b"{}")["id"] for _, value, headers in signals if names.BY not in headers]
+
+    def told(self) -> list[dict[str, Any]]:
+        """Return the signals that tell of directives, in their order."""
+        return [json.loads(value or b"{}") for _, value, headers in self.outputs(topics.SIGNALS) if names.BY in headers]
 
     def reasons(self) -> list[str]:
         """Return the reasons of the dead letters, in their order."""

@@ -12,6 +12,7 @@ from tests.simulation import faults
 from tests.simulation.checks import check
 from tests.simulation.mutation import MisfitError
 from tests.simulation.planted import BUGS, Bug
+from tests.simulation.scheduler import ProcessDiedError
 from tests.simulation.trouble import Trouble
 from tests.simulation.violation import ViolationError
 from tests.simulation.world import World, patched
@@ -73,7 +74,7 @@ def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> Outcome:
             check(world)
     except ViolationError as error:
         rule, message = error.rule, str(error)
-    except Exception as error:  # boundary: whatever the code under test raises is a finding
+    except (Exception, ProcessDiedError) as error:  # boundary: whatever the code under test raises is a finding
         rule = "exception"
         message = "".join(traceback.format_exception(error, limit=-STACK_FRAMES))
     finally:

@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import replace
 from typing import Final
 
+from processors.directives import audit
+from processors.directives.record import Status
 from processors.ingest.tenant import Account, account_key
 from processors.lane import LaneSettings
 from processors.memory import MemoryStore
@@ -22,7 +24,7 @@ from tests.simulation.world import WINDOW_MS, World
 REFUSALS: Final = (Reason.RATE_LIMITED, Reason.TENANT_SUSPENDED)
 STRIKES: Final = ("crash", "leave", "outcome_unknown", "zombie_refused", "pause", "agent")
 
-PROVEN_BEFORE_MAX: Final = 3
+PROVEN_BEFORE_MAX: Final = 4
 
 
 def check(world: World) -> None:
@@ -144,10 +146,11 @@ def _model(world: World, folded: dict[int, Folded]) -> Model:
     }
     counts = world.network.counts
     fates = gather(world.cluster)
+    dead = fates.dead_at_door.keys() | fates.dead_at_directives.keys()
     tenants = {}
     for at, tenant in enumerate(world.driver.plan.tenants):
         # Where the command that sets a tenant up was set aside, the defaults are in force.
-        unset = replace(tenant, window_ms=WINDOW_MS, rate=0.0) if at in fates.dead_at_door else tenant
+        unset = replace(tenant, window_ms=WINDOW_MS, rate=0.0) if at in dead else tenant
         tenants[tenant.name] = unset
     return Model(
         tenants,
@@ -170,8 +173,11 @@ def _made(world: World, number: int) -> Counter[str]:
                 made["moved"] += 1
             elif topic == ECHO:
                 made["echo"] += 1
+            elif topic == topics.SIGNALS:
+                made["told"] += header_of(record, names.BY) is not None
             elif topic == topics.DEAD_LETTERS:
                 made["dead " + (header_of(record, names.DEAD_HOP) or b"").decode()] += 1
+                made["told"] -= header_of(record, names.BY) is not None
     return made
 
 
@@ -184,24 +190,22 @@ def _check_accounts(world: World, model: Model, folded: dict[int, Folded]) -> No
         mine = [sent for sent in world.driver.sent if sent.tenant == tenant.name]
         signals = [r for sent in mine for r in model.fates.signals.get(sent.seq, ())]
         dead = [r for sent in mine for r in model.fates.dead_at_door.get(sent.seq, ())]
-        # A command that cannot be carried out counts, too; what was condemned unseen has no tenant.
-        refused = sum(
-            reason_of(r) in REFUSALS
-            or (header_of(r, names.DEAD_TOPIC) == b"commands" and header_of(r, names.DEAD_TENANT) != b"")
-            for r in dead
-        )
+        refused = sum(reason_of(r) in REFUSALS for r in dead)
+        audited = [audit.read(r.value or b"") for r in model.fates.audit.get(tenant.name, ())]
+        changes = sum(entry.outcome is Status.SUCCEEDED for entry in audited)
         if mine[0].seq in model.fates.dead_at_door:
             # The command that sets it up was set aside: what came before its first signal is not counted.
             refused = account.dead
         silent = len(model.missing.get(tenant.name, ()))
         got = (
             account.handled,
-            account.duplicates + account.commands,
+            account.duplicates,
+            account.commands,
             account.dead,
             account.queued,
             account.queue_bytes,
         )
-        wanted = (len(signals), silent, refused, 0, 0)
+        wanted = (len(signals), silent, changes, refused, 0, 0)
         ensure(got == wanted, "counters", f"{tenant.name} has {got}, and the topics say {wanted}")
         signals.sort(key=lambda record: record.offset)
         count, expected = 0, b""

@@ -22,6 +22,8 @@ ECHO: Final = "echo"
 TOPICS: Final = (
     names.SIGNALS_IN,
     names.COMMANDS,
+    names.DIRECTIVES,
+    names.AUDIT,
     names.SIGNALS,
     names.DEAD_LETTERS,
     names.STATE,

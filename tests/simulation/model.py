@@ -1,15 +1,19 @@
 """What must have become of each record that was sent, told from the topics alone, and of all of them together."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from processors.directives import audit
+from processors.directives.record import KEPT_MS, Status
 from processors.lane import ledger_mismatches
 from processors.position import Position
+from processors.vocabulary import envelope, topics
 from processors.vocabulary import headers as names
-from processors.vocabulary import topics
 from processors.vocabulary.reasons import Reason
+from processors.vocabulary.signal import Signal, data_of
 from tests.simulation.driver import Sent, Tenant
 from tests.simulation.hops import SEQ, header_of, is_moved
 from tests.simulation.log import ECHO, Cluster, Stored
@@ -28,7 +32,14 @@ class Fates:
     """In input topics: what was sent, and what it was moved to."""
     signals: dict[int, list[Stored]] = field(default_factory=dict)
     dead_at_door: dict[int, list[Stored]] = field(default_factory=dict)
+    dead_at_directives: dict[int, list[Stored]] = field(default_factory=dict)
     dead_at_echo: dict[int, list[Stored]] = field(default_factory=dict)
+    directives: dict[int, list[Stored]] = field(default_factory=dict)
+    """Commands that came through the door."""
+    audit: dict[str, list[Stored]] = field(default_factory=dict)
+    """By tenant: the lines of its chain, in the order of the log."""
+    told: dict[str, int] = field(default_factory=dict)
+    """By tenant: signals that tell of directives."""
     echoes: dict[int, list[Stored]] = field(default_factory=dict)
 
     def copy_in(self, seq: int, lane: int) -> Stored | None:
@@ -43,14 +54,26 @@ def gather(cluster: Cluster) -> Fates:
         if topic in {topics.STATE, topics.JOURNAL}:
             continue
         for record in partition.committed():
+            tenant = (record.key or b"").decode()
+            if topic == topics.AUDIT:
+                fates.audit.setdefault(tenant, []).append(record)
+                continue
+            if topic == topics.SIGNALS and header_of(record, names.BY) is not None:
+                fates.told[tenant] = fates.told.get(tenant, 0) + 1
+                continue
             found = fates.copies
             if topic == topics.SIGNALS:
                 found = fates.signals
+            elif topic == topics.DIRECTIVES:
+                found = fates.directives
             elif topic == ECHO:
                 found = fates.echoes
             elif topic == topics.DEAD_LETTERS:
-                at_door = header_of(record, names.DEAD_HOP) == b"ingest"
-                found = fates.dead_at_door if at_door else fates.dead_at_echo
+                found = {
+                    b"ingest": fates.dead_at_door,
+                    b"directives": fates.dead_at_directives,
+                    b"echo": fates.dead_at_echo,
+                }[header_of(record, names.DEAD_HOP) or b""]
             found.setdefault(int(header_of(record, SEQ) or b"-1"), []).append(record)
     return fates
 
@@ -82,6 +105,7 @@ class Model:
             self._check_fate(sent)
         for tenant in self.tenants.values():
             self._check_tenant(tenant)
+            self._check_directives(tenant)
         self._check_echo()
 
     def _check_moves(self, sent: Sent) -> None:
@@ -100,17 +124,18 @@ class Model:
         """Each record ends once: as a signal, as a dead letter, or as a duplicate of one that is there."""
         fates, seq = self.fates, sent.seq
         signals, dead = fates.signals.get(seq, []), fates.dead_at_door.get(seq, [])
-        ended = len(signals) + len(dead)
+        ended = len(signals) + len(dead) + len(fates.directives.get(seq, []))
         ensure(ended <= 1, "once", f"{sent} ended {ended} times: {len(signals)} signals, {len(dead)} dead letters")
         at_echo = fates.dead_at_echo.get(seq, [])
-        for letter in (*dead, *at_echo):
+        for letter in (*dead, *at_echo, *fates.dead_at_directives.get(seq, [])):
             self._check_reason(sent, reason_of(letter))
         door = sent.touch.startswith(b"ingest")
         if sent.wrong or door:
             ensure(dead, "dead letter", f"{sent} should be a dead letter")
         if sent.touch.startswith(b"echo") and signals:
             ensure(at_echo, "dead letter", f"{sent} should be a dead letter of the second hop")
-        if not ended and sent.topic == topics.SIGNALS_IN:
+        if not ended:
+            ensure(sent.topic == topics.SIGNALS_IN, "lost", f"{sent}, a command, is nowhere")
             self._check_duplicate(sent)
         if not ended:
             self.missing.setdefault(sent.tenant, []).append(sent)
@@ -177,6 +202,40 @@ class Model:
         if tenant.rate and not tenant.changes:
             _check_rate(tenant, [record.timestamp for record in signals])
 
+    def _check_directives(self, tenant: Tenant) -> None:
+        """Each command ended once: told, and in the audit; its chain holds, in the order of the log."""
+        mine = [(seq, d) for seq, found in self.fates.directives.items() for d in found]
+        mine = [(seq, d) for seq, d in mine if (d.key or b"").decode() == tenant.name]
+        mine.sort(key=lambda each: each[1].offset)
+        lines = [record.value or b"" for record in sorted(self.fates.audit.get(tenant.name, []), key=_by_offset)]
+        ensure(not audit.broken(lines), "audit", f"{tenant.name}: {audit.broken(lines)}")
+        found = [audit.read(line) for line in lines]
+        rest = iter(found)
+        asked: dict[str, tuple[str, int]] = {}
+        for seq, directive in mine:
+            if seq in self.fates.dead_at_directives:
+                continue
+            signal = envelope.decode(directive, reserved_ok=True)
+            assert isinstance(signal, Signal)
+            key, data = f"{signal.source}#{signal.id}", (data_of(signal) or b"").decode()
+            before, at_ms = asked.get(key, ("", 0))
+            looped = header_of(directive, names.STEPPED) is not None
+            stepped_ms = self.stepped_at.get((topics.DIRECTIVES, tenant.lane, directive.offset), 0)
+            if (directive.timestamp if looped else stepped_ms) >= at_ms + KEPT_MS:
+                before = ""
+            if before == data:
+                continue
+            entry = next(rest, None)
+            wrong = (before and before != data) or json.loads(data).get("rate_per_second") == -1
+            wanted = (key, Status.REJECTED if wrong else Status.SUCCEEDED)
+            got = entry and (entry.key, entry.outcome)
+            ensure(got == wanted, "directives", f"{self.sent[seq]}: the audit has {got}, and must have {wanted}")
+            if entry is not None and not (before and before != data):
+                asked[key] = (data, entry.at_ms)
+        ensure(next(rest, None) is None, "directives", f"{tenant.name}: the audit has more than was asked")
+        told = self.fates.told.get(tenant.name, 0)
+        ensure(told == len(found), "directives", f"{tenant.name}: {told} ends were told of {len(found)}")
+
     def _check_echo(self) -> None:
         """The second hop has met each signal once, in the order of the log."""
         for seq, signals in self.fates.signals.items():
@@ -190,6 +249,10 @@ class Model:
             went = sorted((self.fates.echoes[seq][0].offset, seq) for seq in mine if seq in self.fates.echoes)
             kept = [seq for _, seq in came if seq in self.fates.echoes]
             ensure(kept == [seq for _, seq in went], "order", f"{tenant.name}: the second hop has another order")
+
+
+def _by_offset(record: Stored) -> int:
+    return record.offset
 
 
 def _check_rate(tenant: Tenant, times: list[int]) -> None:
@@ -207,14 +270,16 @@ def check_ledger(position: Position, cluster: Cluster, lane: int, made: Counter[
     ensure(not mismatches, "ledger", f"lane {lane}: {mismatches} in {dict(position.ledger)}")
     came = {
         topic: len(cluster.partitions[topic, lane].read(0, position.applied.get(topic, 0) + 1)[0])
-        for topic in (*INPUTS, topics.SIGNALS)
+        for topic in (*INPUTS, topics.DIRECTIVES, topics.SIGNALS)
     }
     expected = {
         "ingest/in": came[topics.SIGNALS_IN] + came[topics.COMMANDS],
         "ingest/moved": made["moved"],
         "ingest/deferred": 0,
         "ingest/dead_lettered": made["dead ingest"],
-        "echo/handled": made["echo"],
+        "directives/in": came[topics.DIRECTIVES] + position.ledger.get("directives/out_of_scope", 0),
+        "directives/dead_lettered": made["dead directives"],
+        "echo/handled": made["echo"] + made["told"],
         "echo/dead_lettered": made["dead echo"],
         "echo/in": came[topics.SIGNALS] + position.ledger.get("echo/out_of_scope", 0),
     }

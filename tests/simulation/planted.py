@@ -181,7 +181,7 @@ BUGS: Final = (
         "token given although others wait",
         "A tenant's signals stay in order: behind those that wait, even if there is a token.",
         "processors.ingest.hop:_signal",
-        {"elif account.queued or not account.take_token": "elif not account.take_token"},
+        {"policy.held or account.queued or not account.take_token": "policy.held or not account.take_token"},
     ),
     Bug(
         "queue head not advanced",
@@ -254,6 +254,24 @@ BUGS: Final = (
         "A record that kills cannot hide behind the first batch of another topic.",
         OWNER + "_proven",
         {"if topic in batch.records or": "if True or"},
+    ),
+    Bug(
+        "the same key again",
+        "A directive is carried out once for each key.",
+        "processors.directives.hop:DirectivesHop._take",
+        {"if before is not None:": "if before is None and False:"},
+    ),
+    Bug(
+        "told and not kept",
+        "What is told and audited is what state says.",
+        "processors.directives.hop:DirectivesHop._tell",
+        {"overlay.put(head_key(tenant), pack(head))": "pass"},
+    ),
+    Bug(
+        "rejected and carried out",
+        "What is rejected changes nothing.",
+        "processors.directives.hop:DirectivesHop._take",
+        {"if directive.error:": "if directive.error and definition is None:"},
     ),
     Bug(
         "due time forgotten",

@@ -7,6 +7,7 @@ from typing import Final
 from unittest.mock import patch
 
 from processors import position
+from processors.directives import DirectivesHop, DirectivesSettings
 from processors.ingest import IngestHop, IngestSettings, Policy, queue
 from processors.position import POSITION_KEY
 from processors.vocabulary import topics
@@ -48,7 +49,8 @@ class World:
         self.scheduler = Scheduler(random.Random(f"steps {seed}"), self.died, BEGIN_MS, trace=trace)
         self.cluster = Cluster(self.profile.lanes, lambda: self.scheduler.now_ms)
         self.network = Network(random.Random(f"network {seed}"), self.profile.shares)
-        self.hops = (Door(IngestHop(IngestSettings(Policy(dedupe_window_ms=WINDOW_MS)))), Echo())
+        ingest = IngestSettings(Policy(dedupe_window_ms=WINDOW_MS))
+        self.hops = (Door(IngestHop(ingest)), DirectivesHop(DirectivesSettings(ingest)), Echo())
         inputs = tuple(topic for hop in self.hops for topic in hop.inputs)
         kafka = SimulatedKafka(self.cluster, self.network, self.scheduler, inputs)
         self.inputs = inputs

@@ -158,15 +158,6 @@ def test_a_command_sent_again_does_nothing() -> None:
     assert lane.account().policy.burst == 9
 
 
-def test_an_unknown_command_and_wrong_data_are_set_aside() -> None:
-    lane = LaneInMemory()
-    lane.step(lane.record(event(type="hopline.tenant.explode"), topic=topics.COMMANDS))
-    lane.command(burst=0)
-    lane.command(rate_per_second=1e-300)
-    lane.command(surprise=1)
-    assert lane.reasons() == ["unknown_command", *["invalid_envelope"] * 3]
-
-
 def test_the_ledger_balances_whatever_came() -> None:
     lane = LaneInMemory(lanes=2, ingest=IngestSettings(Policy(rate_per_second=1, burst=2, over=Over.DEFER)))
     mine, other = tenant_of_lane(0, 2), tenant_of_lane(1, 2)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from processors.vocabulary.timestamps import TIME_MS_MAX, is_time, rfc3339
+from processors.vocabulary.timestamps import TIME_MS_MAX, is_time, milliseconds, rfc3339
 from tests.processors.vocabulary import oracle
 
 SHAPE: Final = (
@@ -43,3 +43,31 @@ def test_every_day_of_leap_and_common_years() -> None:
 @given(st.from_regex(SHAPE))
 def test_shapes_agree_with_the_second_opinion(text: str) -> None:
     assert is_time(text) == oracle.is_time(text)
+
+
+@given(st.integers(0, TIME_MS_MAX))
+def test_what_is_written_is_read_again(time_ms: int) -> None:
+    assert milliseconds(rfc3339(time_ms)) == time_ms
+
+
+@pytest.mark.parametrize(
+    "text, time_ms",
+    [
+        ("1970-01-01T00:00:00Z", 0),
+        ("1970-01-01t01:00:00.5+01:00", 500),
+        ("1970-01-01T00:00:00.123456789Z", 123),
+        ("1969-12-31T23:00:00Z", 0),
+        ("1972-06-30T23:59:60Z", 78_796_799_000),
+    ],
+)
+def test_moments_are_read_in_any_zone(text: str, time_ms: int) -> None:
+    assert milliseconds(text) == time_ms
+
+
+@given(st.from_regex(SHAPE))
+@example("0000-01-01T00:00:00Z")
+@example("9999-12-31T23:59:60.9999999-23:59")
+@example("0001-01-01T00:00:00+23:59")
+def test_whatever_is_a_time_can_be_read(text: str) -> None:
+    if is_time(text):
+        assert 0 <= milliseconds(text) <= TIME_MS_MAX + 2 * 86_400_000

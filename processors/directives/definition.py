@@ -1,0 +1,62 @@
+"""What a kind of directive is: its name, who may send it, what its payload holds, and what it changes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from processors.ingest.door import IngestSettings
+from processors.step import Step
+from processors.vocabulary.reasons import Problem
+
+P = TypeVar("P", bound=msgspec.Struct)
+
+
+class RefusedError(Exception):
+    """It cannot be carried out as things are, in words that its sender can act on. Nothing has been changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a directive is carried out."""
+
+    step: Step
+    tenant: str
+    ingest: IngestSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a directive has changed, as the audit shows it."""
+
+    before: Any
+    after: Any
+
+
+def no_problems(_: object) -> tuple[Problem, ...]:
+    """Return that a payload of the right shape is right."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Definition(Generic[P]):
+    """One kind of directive. `apply` raises `RefusedError` before it changes anything, or changes all of it."""
+
+    name: str
+    """The type of the CloudEvent that asks for it."""
+    summary: str
+    permission: str
+    payload: type[P]
+    apply: Callable[[Place, P], Applied]
+    judge: Callable[[P], tuple[Problem, ...]] = no_problems
+    """What the shape does not say: bounds, and fields that must agree."""
+
+
+def judged(definition: Definition[P], payload: bytes) -> tuple[P | None, tuple[Problem, ...]]:
+    """Read a payload; return it, or None and what is wrong with it, by field."""
+    try:
+        found = msgspec.json.decode(payload or b"{}", type=definition.payload)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return None, (Problem("data", str(error)),)
+    return found, definition.judge(found)

@@ -1,0 +1,271 @@
+"""Carry directives out: checked, once for each key, at their time, with a signal and an audit entry for each end.
+
+Theory of operation. A directive is a CloudEvent that came through the door as a command: its type names what is asked,
+its data is the payload, its extensions say when (`notbefore`, `expires`), under which key (`idempotencykey`) and for
+whom (`requester`). It ends within the commit that steps it, or waits in state for its time. Whatever it changes, its
+new status, the signal that tells of it and the audit entry are one transaction: nobody hears of a change before it is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from processors.dead_letters import condemn, set_aside
+from processors.directives import audit, kinds
+from processors.directives.definition import Definition, Place, RefusedError, judged
+from processors.directives.intake import Asked, asked_of
+from processors.directives.kinds import cancel
+from processors.directives.record import (
+    DUE,
+    ENDED,
+    HOP,
+    KEPT_MS,
+    SCHEDULED_MAX,
+    Directive,
+    Head,
+    Status,
+    directive_key,
+    head_key,
+    pack,
+    timed,
+    timed_key,
+    unpack,
+    unpack_head,
+)
+from processors.ingest import IngestSettings
+from processors.step import CulpritError, Outcome, Step, format_header
+from processors.vocabulary import envelope, topics
+from processors.vocabulary import headers as names
+from processors.vocabulary.ids import derived_id
+from processors.vocabulary.reasons import Rejected
+from processors.vocabulary.record import Header, Record
+from processors.vocabulary.signal import CONTENT_TYPE
+
+RUNS_MAX: Final = 256
+"""Directives carried out, and as many forgotten, in one tick: the rest come with the next."""
+SOURCE: Final = "/hopline/directives"
+TYPE: Final = "hopline.directive."
+EVERYTHING: Final = "*"
+_BY: Final[Header] = (names.BY, HOP.encode())
+_JSON: Final[Header] = (CONTENT_TYPE, b"application/cloudevents+json")
+_OUTCOMES: Final = {Status.REJECTED: Outcome.REJECTED, Status.REQUESTED: Outcome.DEFERRED}
+_encode: Final = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class DirectivesSettings:
+    """What an operator decides for all tenants."""
+
+    ingest: IngestSettings = field(default_factory=IngestSettings)
+    permissions: frozenset[str] = frozenset({EVERYTHING})
+    """What those may ask for who can write to `commands`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectivesHop:
+    """The hop. One object serves all lanes: what it knows of a lane is in the step."""
+
+    settings: DirectivesSettings = field(default_factory=DirectivesSettings)
+    name: str = HOP
+    inputs: Sequence[str] = (topics.DIRECTIVES,)
+
+    def step(self, step: Step, topic: str, records: Sequence[Record]) -> None:
+        """Take directives in their order."""
+        for record in records:
+            if verdict := step.verdicts.get((topic, record.offset)):
+                condemn(step, HOP, topic, record, verdict)
+                continue
+            signal = envelope.decode(record, reserved_ok=True)
+            if isinstance(signal, Rejected):
+                set_aside(step, HOP, topic, record, signal)
+                continue
+            self._take(step, asked_of(signal, step.now_ms))
+        _wake(step)
+
+    def tick(self, step: Step) -> None:
+        """Carry out what has fallen due, forget what ended long ago."""
+        for entry, _ in step.overlay.scan(ENDED, RUNS_MAX):
+            at_ms, tenant, key = timed(ENDED, entry)
+            if at_ms > step.now_ms:
+                break
+            step.overlay.put(entry, None)
+            step.overlay.put(directive_key(tenant, key), None)
+        for entry, _ in step.overlay.scan(DUE, RUNS_MAX):
+            due_ms, tenant, key = timed(DUE, entry)
+            if due_ms > step.now_ms:
+                break
+            self._fall_due(step, tenant, key, due_ms)
+        _wake(step)
+
+    def _take(self, step: Step, asked: Asked) -> None:
+        """Judge a directive; then end it, or let it wait for its time."""
+        tenant, directive = asked.tenant, asked.directive
+        before = self._known(step, tenant, directive.key)
+        if before is not None:
+            if before.fingerprint == directive.fingerprint:
+                step.count(HOP, tenant, Outcome.DUPLICATE)
+            else:
+                directive.error = "the idempotency key was used for another directive; take a new one"
+                self._tell(step, tenant, directive, Status.REJECTED, kept=False)
+                step.count(HOP, tenant, Outcome.REJECTED)
+            return
+        definition, directive.error = self._judged(asked)
+        if directive.error:
+            self._end(step, tenant, directive, Status.REJECTED)
+        elif directive.due_ms > step.now_ms:
+            self._schedule(step, tenant, directive)
+        elif definition is not None:
+            self._run(step, tenant, directive, definition)
+        step.count(HOP, tenant, _OUTCOMES.get(directive.status, Outcome.HANDLED))
+
+    def _known(self, step: Step, tenant: str, key: str) -> Directive | None:
+        """Return what was asked under a key, unless its time is over: it may not have been forgotten yet."""
+        packed = step.overlay.get(directive_key(tenant, key))
+        known = None if packed is None else unpack(packed)
+        if known is not None and known.finished_ms and known.finished_ms + KEPT_MS <= step.now_ms:
+            step.overlay.put(timed_key(ENDED, known.finished_ms + KEPT_MS, tenant, key), None)
+            return None
+        return known
+
+    def _judged(self, asked: Asked) -> tuple[Definition[Any] | None, str]:
+        """Return what kind it is, and why it is rejected if it is."""
+        directive = asked.directive
+        definition = kinds.BY_NAME.get(directive.name)
+        if definition is None:
+            return None, f"there is no directive {directive.name!r}; `hopline directives kinds` lists them"
+        granted = self.settings.permissions
+        if EVERYTHING not in granted and definition.permission not in granted:
+            return None, f"{directive.requester} lacks the permission {definition.permission}"
+        problems = (*asked.problems, *judged(definition, directive.payload)[1])
+        return definition, "; ".join(f"{problem.field} {problem.message}" for problem in problems)
+
+    def _schedule(self, step: Step, tenant: str, directive: Directive) -> None:
+        head = unpack_head(step.overlay.get(head_key(tenant)))
+        if head.scheduled >= SCHEDULED_MAX:
+            directive.error = f"{SCHEDULED_MAX} directives of this tenant wait already; cancel some"
+            self._end(step, tenant, directive, Status.REJECTED)
+            return
+        step.overlay.put(timed_key(DUE, directive.due_ms, tenant, directive.key), b"")
+        self._tell(step, tenant, directive, Status.REQUESTED, scheduled=1)
+
+    def _fall_due(self, step: Step, tenant: str, key: str, due_ms: int) -> None:
+        """Carry out a directive that has waited, or end it if that is not to be any more."""
+        directive = self._taken_out(step, tenant, key, due_ms)
+        definition = kinds.BY_NAME.get(directive.name)
+        at = (f"{tenant}/{key}", due_ms)
+        if definition is None or at in step.verdicts:
+            directive.error = "its kind is gone" if definition is None else "it failed with a bug; see the worker's log"
+            self._end(step, tenant, directive, Status.FAILED, scheduled=-1)
+        elif directive.expires_ms and directive.expires_ms <= step.now_ms:
+            directive.error = "it expired before it could be carried out"
+            self._end(step, tenant, directive, Status.FAILED, scheduled=-1)
+        else:
+            try:
+                self._run(step, tenant, directive, definition, scheduled=-1)
+            except Exception as error:  # boundary: whoever steps condemns this directive, and goes on with the rest
+                raise CulpritError(*at) from error
+        step.count(HOP, tenant, Outcome.HANDLED)
+
+    def _taken_out(self, step: Step, tenant: str, key: str, due_ms: int) -> Directive:
+        """Return a directive that waits no longer."""
+        packed = step.overlay.get(directive_key(tenant, key))
+        if packed is None:
+            message = f"directive {key!r} of {tenant} is due and not there: its state is damaged"
+            raise LookupError(message)
+        step.overlay.put(timed_key(DUE, due_ms, tenant, key), None)
+        step.count(HOP, tenant, Outcome.DEFERRED, -1)
+        return unpack(packed)
+
+    def _run(
+        self, step: Step, tenant: str, directive: Directive, definition: Definition[Any], *, scheduled: int = 0
+    ) -> None:
+        """Carry a directive out. One that is refused changes nothing."""
+        directive.attempts += 1
+        place = Place(step, tenant, self.settings.ingest)
+        payload, _ = judged(definition, directive.payload)
+        try:
+            applied = definition.apply(place, payload)
+            if isinstance(payload, cancel.Cancel):
+                self._cancel(step, tenant, cancel.found(place, payload))
+        except RefusedError as refused:
+            directive.error = str(refused)
+            self._end(step, tenant, directive, Status.FAILED, scheduled=scheduled)
+            return
+        self._end(step, tenant, directive, Status.SUCCEEDED, (applied.before, applied.after), scheduled=scheduled)
+
+    def _cancel(self, step: Step, tenant: str, directive: Directive) -> None:
+        waiting = self._taken_out(step, tenant, directive.key, directive.due_ms)
+        self._end(step, tenant, waiting, Status.CANCELLED, scheduled=-1)
+        step.count(HOP, tenant, Outcome.HANDLED)
+
+    def _end(
+        self,
+        step: Step,
+        tenant: str,
+        directive: Directive,
+        status: Status,
+        change: tuple[Any, Any] = (None, None),
+        *,
+        scheduled: int = 0,
+    ) -> None:
+        directive.finished_ms = step.now_ms
+        step.overlay.put(timed_key(ENDED, step.now_ms + KEPT_MS, tenant, directive.key), b"")
+        self._tell(step, tenant, directive, status, change, scheduled=scheduled)
+
+    def _tell(
+        self,
+        step: Step,
+        tenant: str,
+        directive: Directive,
+        status: Status,
+        change: tuple[Any, Any] = (None, None),
+        *,
+        scheduled: int = 0,
+        kept: bool = True,
+    ) -> None:
+        """Keep where a directive stands, write it into the audit, and let the pipeline know."""
+        directive.status = status
+        overlay, name = step.overlay, tenant.encode()
+        if kept:
+            overlay.put(directive_key(tenant, directive.key), pack(directive))
+        head: Head = unpack_head(overlay.get(head_key(tenant)))
+        head.scheduled += scheduled
+        line = audit.extend(head, tenant, directive, step.now_ms, before=change[0], after=change[1])
+        overlay.put(head_key(tenant), pack(head))
+        step.emit(topics.AUDIT, step.lane, (name, line, [format_header(step.write_format)]))
+        event = _encode(_event(step, tenant, directive))
+        step.emit(topics.SIGNALS, step.lane, (name, event, [_JSON, _BY, format_header(step.write_format)]))
+
+
+def _event(step: Step, tenant: str, directive: Directive) -> dict[str, Any]:
+    """Return the signal that tells where a directive stands."""
+    return {
+        "specversion": "1.0",
+        "id": derived_id(directive.id, directive.status),
+        "source": SOURCE,
+        "type": TYPE + directive.status,
+        "subject": directive.key,
+        "time": envelope.rfc3339(step.now_ms),
+        "tenantid": tenant,
+        "correlationid": directive.correlation,
+        "causationid": directive.id,
+        "datacontenttype": "application/json",
+        "data": {
+            "directive": directive.name,
+            "key": directive.key,
+            "requester": directive.requester,
+            "status": directive.status,
+            "attempts": directive.attempts,
+            "due_ms": directive.due_ms,
+            "error": directive.error,
+        },
+    }
+
+
+def _wake(step: Step) -> None:
+    """Ask for a tick when the next directive falls due. What is to be forgotten can wait for other work."""
+    first = step.overlay.scan(DUE, 1)
+    if first:
+        step.wake_at(timed(DUE, first[0][0])[0])

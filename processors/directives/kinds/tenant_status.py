@@ -1,0 +1,62 @@
+"""`hopline.tenant.create|suspend|resume|delete`: a tenant's life."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from processors.directives.definition import Applied, Definition, Place, RefusedError
+from processors.ingest import policy
+from processors.ingest.policy import TenantChange
+from processors.ingest.tenant import Policy, Status
+
+
+class Why(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why a tenant's status is changed, for who reads the audit."""
+
+    reason: str = ""
+
+
+def _create(place: Place, change: TenantChange) -> Applied:
+    there = policy.of(place.step, place.ingest, place.tenant)
+    if there is not None and there.status is not Status.DELETED:
+        message = f"tenant {place.tenant!r} is there already; set what should change with hopline.tenant.set"
+        raise RefusedError(message)
+    change = msgspec.structs.replace(change, status=change.status or Status.ACTIVE)
+    return Applied(*policy.change(place.step, place.ingest, place.tenant, change))
+
+
+def _to(status: Status, place: Place, _: Why) -> Applied:
+    there = policy.of(place.step, place.ingest, place.tenant)
+    if there is None:
+        message = f"there is no tenant {place.tenant!r}"
+        raise RefusedError(message)
+    _refuse_deleted(place, there, status)
+    return Applied(*policy.change(place.step, place.ingest, place.tenant, TenantChange(status=status)))
+
+
+def _refuse_deleted(place: Place, there: Policy, status: Status) -> None:
+    if there.status is Status.DELETED and status is not Status.DELETED:
+        message = f"tenant {place.tenant!r} is deleted; hopline.tenant.create makes it anew"
+        raise RefusedError(message)
+
+
+def _status(verb: str, summary: str, status: Status) -> Definition[Why]:
+    apply: Callable[[Place, Why], Applied] = partial(_to, status)
+    return Definition(f"hopline.tenant.{verb}", summary, "tenant:write", Why, apply)
+
+
+DEFINITIONS: Final = (
+    Definition(
+        "hopline.tenant.create",
+        "create a tenant, with limits if wanted",
+        "tenant:write",
+        TenantChange,
+        _create,
+        policy.problems_of,
+    ),
+    _status("suspend", "set a tenant's signals aside until it is resumed", Status.SUSPENDED),
+    _status("resume", "handle a suspended tenant's signals again", Status.ACTIVE),
+    _status("delete", "handle no signals of a tenant any more", Status.DELETED),
+)

@@ -1,0 +1,112 @@
+"""A directive in state: what was asked, by whom, where it stands, and what came of it."""
+
+from enum import StrEnum
+from struct import Struct
+from typing import Final
+
+import msgspec
+
+from processors.state import LANE, value_key
+
+HOP: Final = "directives"
+VERSION: Final = 1
+KEPT_MS: Final = 7 * 24 * 3_600_000
+"""How long the same idempotency key gives the same answer."""
+SCHEDULED_MAX: Final = 1_000
+"""Directives of one tenant that wait for their time."""
+KEY_CHARACTERS_MAX: Final = 256
+_U64: Final = Struct(">Q")
+
+
+class Status(StrEnum):
+    """Where a directive stands. Those that change state run within one commit, so nobody sees them running."""
+
+    REQUESTED = "requested"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+
+
+class Directive(msgspec.Struct, array_like=True, gc=False):
+    """Mutable, and alive for one batch: loaded from state, changed, packed again."""
+
+    key: str
+    """Unique for its tenant: the idempotency key, or else the event's source and id."""
+    name: str
+    id: str
+    """Of the event that asked for it."""
+    correlation: str
+    requester: str
+    fingerprint: bytes
+    """Of name and payload: the same key with another one is a mistake."""
+    payload: bytes
+    requested_ms: int
+    due_ms: int
+    expires_ms: int
+    status: Status = Status.REQUESTED
+    attempts: int = 0
+    finished_ms: int = 0
+    error: str = ""
+    version: int = VERSION
+
+
+class Head(msgspec.Struct, array_like=True, gc=False):
+    """The end of a tenant's audit chain, and how many of its directives wait."""
+
+    sequence: int = 0
+    digest: bytes = b""
+    scheduled: int = 0
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(Directive).decode
+_decode_head: Final = msgspec.msgpack.Decoder(Head).decode
+
+
+def pack(thing: Directive | Head) -> bytes:
+    """Return the bytes of the state."""
+    return _encode(thing)
+
+
+def unpack(packed: bytes) -> Directive:
+    """Read a directive."""
+    return _decode(packed)
+
+
+def unpack_head(packed: bytes | None) -> Head:
+    """Read the end of a chain; a tenant without one begins it."""
+    return Head() if packed is None else _decode_head(packed)
+
+
+def prefix(tenant: str) -> bytes:
+    """Return what the keys of all directives of a tenant begin with."""
+    return value_key(tenant, HOP, b"d/")
+
+
+def directive_key(tenant: str, key: str) -> bytes:
+    """Return where a directive stands."""
+    return prefix(tenant) + key.encode()
+
+
+def head_key(tenant: str) -> bytes:
+    """Return where the end of a tenant's chain stands."""
+    return value_key(tenant, HOP, b"head")
+
+
+DUE: Final = value_key(LANE, HOP, b"due/")
+"""What waits for its time, in its order."""
+ENDED: Final = value_key(LANE, HOP, b"ended/")
+"""What is finished, in the order in which it is forgotten."""
+
+
+def timed_key(index: bytes, at_ms: int, tenant: str, key: str) -> bytes:
+    """Return an entry of one of the two indexes."""
+    return b"%b%b%b\x00%b" % (index, _U64.pack(at_ms), tenant.encode(), key.encode())
+
+
+def timed(index: bytes, entry: bytes) -> tuple[int, str, str]:
+    """Read an entry: when, whose, which."""
+    (at_ms,) = _U64.unpack_from(entry, len(index))
+    tenant, _, key = entry[len(index) + _U64.size :].partition(b"\x00")
+    return at_ms, tenant.decode(), key.decode()
