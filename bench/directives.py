@@ -23,7 +23,7 @@ from processors.vocabulary.partition import lane_of
 
 LANES: Final = 8
 TENANTS: Final = 1_000
-DIRECTIVES: Final = 20_000
+DIRECTIVES: Final = 100_000
 SIGNALS: Final = 150_000
 PER_SECOND: Final = 50
 SECONDS: Final = 10.0

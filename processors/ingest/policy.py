@@ -91,5 +91,7 @@ def change(step: Step, settings: IngestSettings, tenant: str, wanted: TenantChan
     # A queue may have been waiting under the old rate.
     queue.schedule(step.overlay, tenant, account, step.now_ms)
     door.close()
-    queue.wake(step)
+    if account.due_ms:
+        # Not `queue.wake`: it looks through all that the batch has changed, and a batch may change many policies.
+        step.wake_at(account.due_ms)
     return before, account.policy
