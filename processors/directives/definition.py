@@ -6,7 +6,11 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from processors.directives.record import Directive
+from processors.ingest import policy
 from processors.ingest.door import IngestSettings
+from processors.ingest.policy import TenantChange
+from processors.ingest.tenant import Policy
 from processors.step import Step
 from processors.vocabulary.reasons import Problem
 
@@ -25,6 +29,22 @@ class Place:
     tenant: str
     ingest: IngestSettings
 
+    def policy(self) -> Policy | None:
+        """Return the tenant's policy; None if there is no such tenant."""
+        return policy.of(self.step, self.ingest, self.tenant)
+
+    def require(self) -> Policy:
+        """Return the tenant's policy. Raises `RefusedError` if there is no such tenant."""
+        there = self.policy()
+        if there is None:
+            message = f"there is no tenant {self.tenant!r}; create it first"
+            raise RefusedError(message)
+        return there
+
+    def change(self, wanted: TenantChange) -> "Applied":
+        """Put a policy in force. Creates the tenant if need be."""
+        return Applied(*policy.change(self.step, self.ingest, self.tenant, wanted))
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:
@@ -32,6 +52,8 @@ class Applied:
 
     before: Any
     after: Any
+    cancelled: Directive | None = None
+    """One that waited, and is to wait no longer."""
 
 
 def no_problems(_: object) -> tuple[Problem, ...]:

@@ -16,7 +16,6 @@ from processors.dead_letters import condemn, set_aside
 from processors.directives import audit, kinds
 from processors.directives.definition import Definition, Place, RefusedError, judged
 from processors.directives.intake import Asked, asked_of
-from processors.directives.kinds import cancel
 from processors.directives.record import (
     DUE,
     ENDED,
@@ -24,13 +23,12 @@ from processors.directives.record import (
     KEPT_MS,
     SCHEDULED_MAX,
     Directive,
-    Head,
     Status,
     directive_key,
     head_key,
     pack,
     timed,
-    timed_key,
+    timed_name,
     unpack,
     unpack_head,
 )
@@ -82,161 +80,150 @@ class DirectivesHop:
                 set_aside(step, HOP, topic, record, signal)
                 continue
             self._take(step, asked_of(signal, step.now_ms))
-        _wake(step)
+        DUE.wake(step)
 
     def tick(self, step: Step) -> None:
         """Carry out what has fallen due, forget what ended long ago."""
-        for entry, _ in step.overlay.scan(ENDED, RUNS_MAX):
-            at_ms, tenant, key = timed(ENDED, entry)
-            if at_ms > step.now_ms:
-                break
-            step.overlay.put(entry, None)
-            step.overlay.put(directive_key(tenant, key), None)
-        for entry, _ in step.overlay.scan(DUE, RUNS_MAX):
-            due_ms, tenant, key = timed(DUE, entry)
-            if due_ms > step.now_ms:
-                break
-            self._fall_due(step, tenant, key, due_ms)
-        _wake(step)
+        for at_ms, name in ENDED.due(step.overlay, step.now_ms, RUNS_MAX):
+            ENDED.clear(step.overlay, at_ms, name)
+            step.overlay.put(directive_key(*timed(name)), None)
+        for due_ms, name in DUE.due(step.overlay, step.now_ms, RUNS_MAX):
+            self._fall_due(step, *timed(name), due_ms)
+        DUE.wake(step)
 
     def _take(self, step: Step, asked: Asked) -> None:
         """Judge a directive; then end it, or let it wait for its time."""
         tenant, directive = asked.tenant, asked.directive
-        before = self._known(step, tenant, directive.key)
+        before = _known(step, tenant, directive.key)
         if before is not None:
             if before.fingerprint == directive.fingerprint:
                 step.count(HOP, tenant, Outcome.DUPLICATE)
             else:
                 directive.error = "the idempotency key was used for another directive; take a new one"
-                self._tell(step, tenant, directive, Status.REJECTED, kept=False)
-                step.count(HOP, tenant, Outcome.REJECTED)
+                _tell(step, tenant, directive, Status.REJECTED, kept=False)
             return
-        definition, directive.error = self._judged(asked)
+        definition, payload, directive.error = self._judged(asked)
         if directive.error:
-            self._end(step, tenant, directive, Status.REJECTED)
+            _tell(step, tenant, directive, Status.REJECTED)
         elif directive.due_ms > step.now_ms:
-            self._schedule(step, tenant, directive)
+            _schedule(step, tenant, directive)
         elif definition is not None:
-            self._run(step, tenant, directive, definition)
-        step.count(HOP, tenant, _OUTCOMES.get(directive.status, Outcome.HANDLED))
+            self._run(step, tenant, directive, definition, payload)
 
-    def _known(self, step: Step, tenant: str, key: str) -> Directive | None:
-        """Return what was asked under a key, unless its time is over: it may not have been forgotten yet."""
-        packed = step.overlay.get(directive_key(tenant, key))
-        known = None if packed is None else unpack(packed)
-        if known is not None and known.finished_ms and known.finished_ms + KEPT_MS <= step.now_ms:
-            step.overlay.put(timed_key(ENDED, known.finished_ms + KEPT_MS, tenant, key), None)
-            return None
-        return known
-
-    def _judged(self, asked: Asked) -> tuple[Definition[Any] | None, str]:
-        """Return what kind it is, and why it is rejected if it is."""
+    def _judged(self, asked: Asked) -> tuple[Definition[Any] | None, Any, str]:
+        """Return what kind it is, its payload, and why it is rejected if it is."""
         directive = asked.directive
         definition = kinds.BY_NAME.get(directive.name)
         if definition is None:
-            return None, f"there is no directive {directive.name!r}; `hopline directives kinds` lists them"
+            return None, None, f"there is no directive {directive.name!r}; `hopline directives kinds` lists them"
         granted = self.settings.permissions
         if EVERYTHING not in granted and definition.permission not in granted:
-            return None, f"{directive.requester} lacks the permission {definition.permission}"
-        problems = (*asked.problems, *judged(definition, directive.payload)[1])
-        return definition, "; ".join(f"{problem.field} {problem.message}" for problem in problems)
-
-    def _schedule(self, step: Step, tenant: str, directive: Directive) -> None:
-        head = unpack_head(step.overlay.get(head_key(tenant)))
-        if head.scheduled >= SCHEDULED_MAX:
-            directive.error = f"{SCHEDULED_MAX} directives of this tenant wait already; cancel some"
-            self._end(step, tenant, directive, Status.REJECTED)
-            return
-        step.overlay.put(timed_key(DUE, directive.due_ms, tenant, directive.key), b"")
-        self._tell(step, tenant, directive, Status.REQUESTED, scheduled=1)
+            return None, None, f"{directive.requester} lacks the permission {definition.permission}"
+        payload, problems = judged(definition, directive.payload)
+        listed = (f"{problem.field} {problem.message}" for problem in (*asked.problems, *problems))
+        return definition, payload, "; ".join(listed)
 
     def _fall_due(self, step: Step, tenant: str, key: str, due_ms: int) -> None:
         """Carry out a directive that has waited, or end it if that is not to be any more."""
-        directive = self._taken_out(step, tenant, key, due_ms)
+        directive = _taken_out(step, tenant, key, due_ms)
+        if directive is None:
+            # Another one of this tick has cancelled it.
+            return
         definition = kinds.BY_NAME.get(directive.name)
         at = (f"{tenant}/{key}", due_ms)
         if definition is None or at in step.verdicts:
             directive.error = "its kind is gone" if definition is None else "it failed with a bug; see the worker's log"
-            self._end(step, tenant, directive, Status.FAILED, scheduled=-1)
+            _tell(step, tenant, directive, Status.FAILED)
         elif directive.expires_ms and directive.expires_ms <= step.now_ms:
             directive.error = "it expired before it could be carried out"
-            self._end(step, tenant, directive, Status.FAILED, scheduled=-1)
+            _tell(step, tenant, directive, Status.FAILED)
         else:
             try:
-                self._run(step, tenant, directive, definition, scheduled=-1)
+                self._run(step, tenant, directive, definition, judged(definition, directive.payload)[0])
             except Exception as error:  # boundary: whoever steps condemns this directive, and goes on with the rest
                 raise CulpritError(*at) from error
-        step.count(HOP, tenant, Outcome.HANDLED)
 
-    def _taken_out(self, step: Step, tenant: str, key: str, due_ms: int) -> Directive:
-        """Return a directive that waits no longer."""
-        packed = step.overlay.get(directive_key(tenant, key))
-        if packed is None:
-            message = f"directive {key!r} of {tenant} is due and not there: its state is damaged"
-            raise LookupError(message)
-        step.overlay.put(timed_key(DUE, due_ms, tenant, key), None)
-        step.count(HOP, tenant, Outcome.DEFERRED, -1)
-        return unpack(packed)
-
-    def _run(
-        self, step: Step, tenant: str, directive: Directive, definition: Definition[Any], *, scheduled: int = 0
-    ) -> None:
+    def _run(self, step: Step, tenant: str, directive: Directive, definition: Definition[Any], payload: object) -> None:
         """Carry a directive out. One that is refused changes nothing."""
         directive.attempts += 1
-        place = Place(step, tenant, self.settings.ingest)
-        payload, _ = judged(definition, directive.payload)
         try:
-            applied = definition.apply(place, payload)
-            if isinstance(payload, cancel.Cancel):
-                self._cancel(step, tenant, cancel.found(place, payload))
+            applied = definition.apply(Place(step, tenant, self.settings.ingest), payload)
         except RefusedError as refused:
             directive.error = str(refused)
-            self._end(step, tenant, directive, Status.FAILED, scheduled=scheduled)
+            _tell(step, tenant, directive, Status.FAILED)
             return
-        self._end(step, tenant, directive, Status.SUCCEEDED, (applied.before, applied.after), scheduled=scheduled)
+        if (waiting := applied.cancelled) is not None:
+            _taken_out(step, tenant, waiting.key, waiting.due_ms)
+            _tell(step, tenant, waiting, Status.CANCELLED)
+        _tell(step, tenant, directive, Status.SUCCEEDED, (applied.before, applied.after))
 
-    def _cancel(self, step: Step, tenant: str, directive: Directive) -> None:
-        waiting = self._taken_out(step, tenant, directive.key, directive.due_ms)
-        self._end(step, tenant, waiting, Status.CANCELLED, scheduled=-1)
-        step.count(HOP, tenant, Outcome.HANDLED)
 
-    def _end(
-        self,
-        step: Step,
-        tenant: str,
-        directive: Directive,
-        status: Status,
-        change: tuple[Any, Any] = (None, None),
-        *,
-        scheduled: int = 0,
-    ) -> None:
+def _known(step: Step, tenant: str, key: str) -> Directive | None:
+    """Return what was asked under a key, unless its time is over: it may not have been forgotten yet."""
+    packed = step.overlay.get(directive_key(tenant, key))
+    known = None if packed is None else unpack(packed)
+    if known is not None and known.finished_ms and known.finished_ms + KEPT_MS <= step.now_ms:
+        ENDED.clear(step.overlay, known.finished_ms + KEPT_MS, timed_name(tenant, key))
+        return None
+    return known
+
+
+def _schedule(step: Step, tenant: str, directive: Directive) -> None:
+    if unpack_head(step.overlay.get(head_key(tenant))).scheduled >= SCHEDULED_MAX:
+        directive.error = f"{SCHEDULED_MAX} directives of this tenant wait already; cancel some"
+        _tell(step, tenant, directive, Status.REJECTED)
+        return
+    DUE.set(step.overlay, directive.due_ms, timed_name(tenant, directive.key))
+    _wait(step, tenant, 1)
+    _tell(step, tenant, directive, Status.REQUESTED)
+
+
+def _taken_out(step: Step, tenant: str, key: str, due_ms: int) -> Directive | None:
+    """Return a directive that waits no longer; None if it did not wait."""
+    packed = step.overlay.get(directive_key(tenant, key))
+    if packed is None:
+        message = f"directive {key!r} of {tenant} is due and not there: its state is damaged"
+        raise LookupError(message)
+    directive = unpack(packed)
+    if directive.status is not Status.REQUESTED:
+        return None
+    DUE.clear(step.overlay, due_ms, timed_name(tenant, key))
+    _wait(step, tenant, -1)
+    step.count(HOP, tenant, Outcome.DEFERRED, -1)
+    return directive
+
+
+def _wait(step: Step, tenant: str, by: int) -> None:
+    """Count those of a tenant that wait."""
+    head = unpack_head(step.overlay.get(head_key(tenant)))
+    head.scheduled += by
+    step.overlay.put(head_key(tenant), pack(head))
+
+
+def _tell(
+    step: Step,
+    tenant: str,
+    directive: Directive,
+    status: Status,
+    change: tuple[Any, Any] = (None, None),
+    *,
+    kept: bool = True,
+) -> None:
+    """Keep where a directive stands, count it, write it into the audit, and let the pipeline know."""
+    directive.status = status
+    overlay, name = step.overlay, tenant.encode()
+    if kept and status is not Status.REQUESTED:
         directive.finished_ms = step.now_ms
-        step.overlay.put(timed_key(ENDED, step.now_ms + KEPT_MS, tenant, directive.key), b"")
-        self._tell(step, tenant, directive, status, change, scheduled=scheduled)
-
-    def _tell(
-        self,
-        step: Step,
-        tenant: str,
-        directive: Directive,
-        status: Status,
-        change: tuple[Any, Any] = (None, None),
-        *,
-        scheduled: int = 0,
-        kept: bool = True,
-    ) -> None:
-        """Keep where a directive stands, write it into the audit, and let the pipeline know."""
-        directive.status = status
-        overlay, name = step.overlay, tenant.encode()
-        if kept:
-            overlay.put(directive_key(tenant, directive.key), pack(directive))
-        head: Head = unpack_head(overlay.get(head_key(tenant)))
-        head.scheduled += scheduled
-        line = audit.extend(head, tenant, directive, step.now_ms, before=change[0], after=change[1])
-        overlay.put(head_key(tenant), pack(head))
-        step.emit(topics.AUDIT, step.lane, (name, line, [format_header(step.write_format)]))
-        event = _encode(_event(step, tenant, directive))
-        step.emit(topics.SIGNALS, step.lane, (name, event, [_JSON, _BY, format_header(step.write_format)]))
+        ENDED.set(overlay, step.now_ms + KEPT_MS, timed_name(tenant, directive.key))
+    if kept:
+        overlay.put(directive_key(tenant, directive.key), pack(directive))
+    step.count(HOP, tenant, _OUTCOMES.get(status, Outcome.HANDLED))
+    head = unpack_head(overlay.get(head_key(tenant)))
+    line = audit.extend(head, tenant, directive, step.now_ms, before=change[0], after=change[1])
+    overlay.put(head_key(tenant), pack(head))
+    step.emit(topics.AUDIT, step.lane, (name, line, [format_header(step.write_format)]))
+    event = _encode(_event(step, tenant, directive))
+    step.emit(topics.SIGNALS, step.lane, (name, event, [_JSON, _BY, format_header(step.write_format)]))
 
 
 def _event(step: Step, tenant: str, directive: Directive) -> dict[str, Any]:
@@ -262,10 +249,3 @@ def _event(step: Step, tenant: str, directive: Directive) -> dict[str, Any]:
             "error": directive.error,
         },
     }
-
-
-def _wake(step: Step) -> None:
-    """Ask for a tick when the next directive falls due. What is to be forgotten can wait for other work."""
-    first = step.overlay.scan(DUE, 1)
-    if first:
-        step.wake_at(timed(DUE, first[0][0])[0])

@@ -1,12 +1,12 @@
 """A directive in state: what was asked, by whom, where it stands, and what came of it."""
 
 from enum import StrEnum
-from struct import Struct
 from typing import Final
 
 import msgspec
 
-from processors.state import LANE, value_key
+from processors.state import value_key
+from processors.timers import Timers
 
 HOP: Final = "directives"
 VERSION: Final = 1
@@ -15,7 +15,6 @@ KEPT_MS: Final = 7 * 24 * 3_600_000
 SCHEDULED_MAX: Final = 1_000
 """Directives of one tenant that wait for their time."""
 KEY_CHARACTERS_MAX: Final = 256
-_U64: Final = Struct(">Q")
 
 
 class Status(StrEnum):
@@ -94,19 +93,18 @@ def head_key(tenant: str) -> bytes:
     return value_key(tenant, HOP, b"head")
 
 
-DUE: Final = value_key(LANE, HOP, b"due/")
-"""What waits for its time, in its order."""
-ENDED: Final = value_key(LANE, HOP, b"ended/")
-"""What is finished, in the order in which it is forgotten."""
+DUE: Final = Timers.of(HOP, b"due")
+"""What waits for its time."""
+ENDED: Final = Timers.of(HOP, b"ended")
+"""What is finished, by when it is forgotten."""
 
 
-def timed_key(index: bytes, at_ms: int, tenant: str, key: str) -> bytes:
-    """Return an entry of one of the two indexes."""
-    return b"%b%b%b\x00%b" % (index, _U64.pack(at_ms), tenant.encode(), key.encode())
+def timed_name(tenant: str, key: str) -> bytes:
+    """Return what stands for a directive in the two indexes."""
+    return b"%b\x00%b" % (tenant.encode(), key.encode())
 
 
-def timed(index: bytes, entry: bytes) -> tuple[int, str, str]:
-    """Read an entry: when, whose, which."""
-    (at_ms,) = _U64.unpack_from(entry, len(index))
-    tenant, _, key = entry[len(index) + _U64.size :].partition(b"\x00")
-    return at_ms, tenant.decode(), key.decode()
+def timed(name: bytes) -> tuple[str, str]:
+    """Return whose and which directive it is."""
+    tenant, _, key = name.partition(b"\x00")
+    return tenant.decode(), key.decode()

@@ -45,7 +45,7 @@ class IngestHop:
             for tenant in tenants:
                 budget = _release(door, tenant, budget)
             door.close()
-        queue.wake(step)
+        queue.DUE.wake(step)
 
     def step(self, step: Step, topic: str, records: Sequence[Record]) -> None:
         """Admit the records in their order."""
@@ -59,7 +59,7 @@ class IngestHop:
         for record, signal, member in decoded:
             _signal(door, topic, record, signal, member)
         door.close()
-        queue.wake(step)
+        queue.DUE.wake(step)
 
 
 def _decode(

@@ -92,6 +92,6 @@ def change(step: Step, settings: IngestSettings, tenant: str, wanted: TenantChan
     queue.schedule(step.overlay, tenant, account, step.now_ms)
     door.close()
     if account.due_ms:
-        # Not `queue.wake`: it looks through all that the batch has changed, and a batch may change many policies.
+        # Not `DUE.wake`: it looks through all that the batch has changed, and a batch may change many policies.
         step.wake_at(account.due_ms)
     return before, account.policy

@@ -6,8 +6,8 @@ from typing import Final
 import msgspec
 
 from processors.ingest.tenant import HOP, QUEUE_BYTES_MAX, Account
-from processors.state import LANE, Overlay, value_key
-from processors.step import Step
+from processors.state import Overlay, value_key
+from processors.timers import Timers
 from processors.vocabulary.record import PlainRecord, Record
 
 RELEASES_MAX: Final = 1_000
@@ -18,15 +18,12 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(
     tuple[str, int, int, int, bytes | None, bytes | None, list[tuple[str, bytes | None]]]
 ).decode
-_DUE_PREFIX: Final = value_key(LANE, HOP, b"due/")
+DUE: Final = Timers.of(HOP, b"due")
+"""Whose queue moves next."""
 
 
 def _queue_key(tenant: str, number: int) -> bytes:
     return value_key(tenant, HOP, b"queue/" + _U64.pack(number))
-
-
-def _due_key(due_ms: int, tenant: str) -> bytes:
-    return _DUE_PREFIX + _U64.pack(due_ms) + tenant.encode()
 
 
 def fits(account: Account, record: Record) -> bool:
@@ -70,26 +67,13 @@ def pop(overlay: Overlay, tenant: str, account: Account) -> PlainRecord:
 def schedule(overlay: Overlay, tenant: str, account: Account, now_ms: int) -> None:
     """Keep exactly one due entry for a tenant whose queue is not empty and not held, none for the others."""
     if account.due_ms:
-        overlay.put(_due_key(account.due_ms, tenant), None)
+        DUE.clear(overlay, account.due_ms, tenant.encode())
         account.due_ms = 0
     if account.queued and not account.policy.held:
         account.due_ms = account.token_due_ms(now_ms)
-        overlay.put(_due_key(account.due_ms, tenant), b"")
+        DUE.set(overlay, account.due_ms, tenant.encode())
 
 
 def due_tenants(overlay: Overlay, now_ms: int) -> list[str]:
     """Return the tenants whose next release has fallen due, longest overdue first."""
-    found = []
-    for key, _ in overlay.scan(_DUE_PREFIX, TENANTS_DUE_MAX):
-        (due_ms,) = _U64.unpack_from(key, len(_DUE_PREFIX))
-        if due_ms > now_ms:
-            break
-        found.append(key[len(_DUE_PREFIX) + _U64.size :].decode())
-    return found
-
-
-def wake(step: Step) -> None:
-    """Ask for a tick when the next release falls due."""
-    first = step.overlay.scan(_DUE_PREFIX, 1)
-    if first:
-        step.wake_at(_U64.unpack_from(first[0][0], len(_DUE_PREFIX))[0])
+    return [what.decode() for _, what in DUE.due(overlay, now_ms, TENANTS_DUE_MAX)]

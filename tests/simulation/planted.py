@@ -264,7 +264,7 @@ BUGS: Final = (
     Bug(
         "told and not kept",
         "What is told and audited is what state says.",
-        "processors.directives.hop:DirectivesHop._tell",
+        "processors.directives.hop:_tell",
         {"overlay.put(head_key(tenant), pack(head))": "pass"},
     ),
     Bug(

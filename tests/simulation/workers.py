@@ -120,9 +120,9 @@ class Observer:
 
 def _check_due(owner: LaneOwner) -> None:
     """A lane in which signals wait knows when to look at them, and not later than they are due."""
-    waiting = owner._store.scan(queue._DUE_PREFIX, 1)
+    waiting = owner._store.scan(queue.DUE.prefix, 1)
     if waiting:
-        due_ms = int.from_bytes(waiting[0][0][len(queue._DUE_PREFIX) :][:8], "big")
+        due_ms = int.from_bytes(waiting[0][0][len(queue.DUE.prefix) :][:8], "big")
         knows = owner.due_ms is not None and owner.due_ms <= due_ms
         ensure(knows, "due", f"lane {owner.settings.lane}: due at {due_ms}, and its owner waits until {owner.due_ms}")
 

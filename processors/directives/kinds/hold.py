@@ -6,8 +6,7 @@ from typing import Final
 
 import msgspec
 
-from processors.directives.definition import Applied, Definition, Place, RefusedError
-from processors.ingest import policy
+from processors.directives.definition import Applied, Definition, Place
 from processors.ingest.policy import TenantChange
 from processors.ingest.tenant import HOP
 from processors.vocabulary.reasons import Problem
@@ -24,10 +23,8 @@ def _judge(wanted: Hold) -> tuple[Problem, ...]:
 
 
 def _hold(held: bool, place: Place, _: Hold) -> Applied:  # noqa: FBT001 - bound once, just below
-    if policy.of(place.step, place.ingest, place.tenant) is None:
-        message = f"there is no tenant {place.tenant!r}"
-        raise RefusedError(message)
-    return Applied(*policy.change(place.step, place.ingest, place.tenant, TenantChange(held=held)))
+    place.require()
+    return place.change(TenantChange(held=held))
 
 
 def _kind(verb: str, summary: str, *, held: bool) -> Definition[Hold]:

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from processors.directives.definition import Applied, Definition, Place, RefusedError
+from processors.directives.definition import Applied, Definition, Place
 from processors.ingest import policy
 from processors.ingest.policy import TenantChange
 from processors.ingest.tenant import Over
@@ -25,10 +25,8 @@ def _judge(wanted: SetRateLimit) -> tuple[Problem, ...]:
 
 
 def _apply(place: Place, wanted: SetRateLimit) -> Applied:
-    if policy.of(place.step, place.ingest, place.tenant) is None:
-        message = f"there is no tenant {place.tenant!r}; create it first"
-        raise RefusedError(message)
-    return Applied(*policy.change(place.step, place.ingest, place.tenant, _as_change(wanted)))
+    place.require()
+    return place.change(_as_change(wanted))
 
 
 def _as_change(wanted: SetRateLimit) -> TenantChange:

@@ -8,7 +8,7 @@ from processors.ingest.policy import TenantChange
 
 
 def _apply(place: Place, change: TenantChange) -> Applied:
-    return Applied(*policy.change(place.step, place.ingest, place.tenant, change))
+    return place.change(change)
 
 
 DEFINITION: Final = Definition(

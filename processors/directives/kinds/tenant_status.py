@@ -9,7 +9,7 @@ import msgspec
 from processors.directives.definition import Applied, Definition, Place, RefusedError
 from processors.ingest import policy
 from processors.ingest.policy import TenantChange
-from processors.ingest.tenant import Policy, Status
+from processors.ingest.tenant import Status
 
 
 class Why(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -19,27 +19,18 @@ class Why(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _create(place: Place, change: TenantChange) -> Applied:
-    there = policy.of(place.step, place.ingest, place.tenant)
+    there = place.policy()
     if there is not None and there.status is not Status.DELETED:
         message = f"tenant {place.tenant!r} is there already; set what should change with hopline.tenant.set"
         raise RefusedError(message)
-    change = msgspec.structs.replace(change, status=change.status or Status.ACTIVE)
-    return Applied(*policy.change(place.step, place.ingest, place.tenant, change))
+    return place.change(msgspec.structs.replace(change, status=change.status or Status.ACTIVE))
 
 
 def _to(status: Status, place: Place, _: Why) -> Applied:
-    there = policy.of(place.step, place.ingest, place.tenant)
-    if there is None:
-        message = f"there is no tenant {place.tenant!r}"
-        raise RefusedError(message)
-    _refuse_deleted(place, there, status)
-    return Applied(*policy.change(place.step, place.ingest, place.tenant, TenantChange(status=status)))
-
-
-def _refuse_deleted(place: Place, there: Policy, status: Status) -> None:
-    if there.status is Status.DELETED and status is not Status.DELETED:
+    if place.require().status is Status.DELETED and status is not Status.DELETED:
         message = f"tenant {place.tenant!r} is deleted; hopline.tenant.create makes it anew"
         raise RefusedError(message)
+    return place.change(TenantChange(status=status))
 
 
 def _status(verb: str, summary: str, status: Status) -> Definition[Why]:
