@@ -126,7 +126,7 @@ kafka: setup  ## Start the embedded Kafka alone, in the foreground
 lock: setup  ## Write requirements.lock and requirements-bench.lock anew (ARGS=--upgrade for newer versions)
 	@test -x $(LOCK_VENV)/bin/uv || { $(BIN)/python -I -m venv --clear $(LOCK_VENV) && \
 	  $(LOCK_VENV)/bin/python $(PIP_INSTALL) --quiet uv; }
-	@for pair in "--extra=dev pyproject.toml requirements.lock" "--group=bench - requirements-bench.lock"; do \
+	@for pair in "--all-extras pyproject.toml requirements.lock" "--group=bench - requirements-bench.lock"; do \
 	  set -- $$pair; if [ "$$2" = - ]; then input=; else input="$$2"; fi; \
 	  UV_CUSTOM_COMPILE_COMMAND="make lock" $(LOCK_VENV)/bin/uv pip compile $$input "$$1" --universal --python-version 3.11 \
 	    --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --quiet -o "$$3" $(ARGS) || exit 1; \

@@ -22,6 +22,11 @@ def coordinate_id(topic: str, partition: int, offset: int) -> str:
     return digest(topic.encode(), b"%d" % partition, b"%d" % offset).hex()
 
 
+def signal_ref(tenant: str, source: str, id_: str) -> str:
+    """Return the reference of a signal: the same for whoever knows whose it is, where it comes from and its id."""
+    return digest(tenant.encode(), source.encode(), id_.encode()).hex()
+
+
 def uuid7(now_ms: int, randomness: bytes) -> str:
     """Return a UUIDv7 (RFC 9562) of the time and ten random bytes, both given."""
     number = (now_ms & (2**48 - 1)) << 80 | int.from_bytes(randomness[:10], "big")

@@ -1,0 +1,29 @@
+"""Who makes a request: a key, or an address where no key is asked for."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from processors.vocabulary import rules
+
+EVERYTHING: Final = "*"
+NORMAL: Final = "normal"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What a request may do, and under which name it is counted."""
+
+    name: str
+    """`key:PREFIX`, or `address:IP` of somebody on this machine who needs no key."""
+    tenant: str = ""
+    """The only tenant that it may speak for; empty: every one."""
+    permissions: frozenset[str] = frozenset({EVERYTHING})
+    tier: str = NORMAL
+
+    def may(self, permission: str) -> bool:
+        """Return whether it has a permission."""
+        return EVERYTHING in self.permissions or permission in self.permissions
+
+    def may_speak_for(self, tenant: str) -> bool:
+        """Return whether it may name a tenant. Reserved ones are nobody's who is bound to a tenant."""
+        return self.tenant in {"", tenant} and rules.is_tenant(tenant, reserved_ok=not self.tenant)
