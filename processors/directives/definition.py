@@ -6,11 +6,11 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from processors.directives.record import Directive
+from processors.directives.record import SCHEDULED_MAX, Directive, directive_key, unpack, waiting_prefix
 from processors.ingest import policy
 from processors.ingest.door import IngestSettings
 from processors.ingest.policy import TenantChange
-from processors.ingest.tenant import Policy
+from processors.ingest.tenant import Policy, Status
 from processors.step import Step
 from processors.vocabulary.reasons import Problem
 
@@ -42,8 +42,16 @@ class Place:
         return there
 
     def change(self, wanted: TenantChange) -> "Applied":
-        """Put a policy in force. Creates the tenant if need be."""
-        return Applied(*policy.change(self.step, self.ingest, self.tenant, wanted))
+        """Put a policy in force. Creates the tenant if need be; what waits for one that is deleted is cancelled."""
+        cancelled = self.waiting() if wanted.status is Status.DELETED else ()
+        return Applied(*policy.change(self.step, self.ingest, self.tenant, wanted), cancelled)
+
+    def waiting(self) -> tuple[Directive, ...]:
+        """Return the tenant's directives that wait for their time."""
+        overlay, begin = self.step.overlay, waiting_prefix(self.tenant)
+        keys = [key[len(begin) :].decode() for key, _ in overlay.scan(begin, SCHEDULED_MAX)]
+        found = overlay.get_many([directive_key(self.tenant, key) for key in keys])
+        return tuple(unpack(packed) for packed in found if packed is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +60,8 @@ class Applied:
 
     before: Any
     after: Any
-    cancelled: Directive | None = None
-    """One that waited, and is to wait no longer."""
+    cancelled: tuple[Directive, ...] = ()
+    """Those that waited, and are to wait no longer."""
 
 
 def no_problems(_: object) -> tuple[Problem, ...]:

@@ -31,6 +31,7 @@ from processors.directives.record import (
     timed_name,
     unpack,
     unpack_head,
+    waiting_prefix,
 )
 from processors.ingest import IngestSettings
 from processors.step import CulpritError, Outcome, Step, format_header
@@ -152,7 +153,7 @@ class DirectivesHop:
             directive.error = str(refused)
             _tell(step, tenant, directive, Status.FAILED)
             return
-        if (waiting := applied.cancelled) is not None:
+        for waiting in applied.cancelled:
             _taken_out(step, tenant, waiting.key, waiting.due_ms)
             _tell(step, tenant, waiting, Status.CANCELLED)
         _tell(step, tenant, directive, Status.SUCCEEDED, (applied.before, applied.after))
@@ -174,7 +175,7 @@ def _schedule(step: Step, tenant: str, directive: Directive) -> None:
         _tell(step, tenant, directive, Status.REJECTED)
         return
     DUE.set(step.overlay, directive.due_ms, timed_name(tenant, directive.key))
-    _wait(step, tenant, 1)
+    _wait(step, tenant, directive.key, 1)
     _tell(step, tenant, directive, Status.REQUESTED)
 
 
@@ -188,13 +189,14 @@ def _taken_out(step: Step, tenant: str, key: str, due_ms: int) -> Directive | No
     if directive.status is not Status.REQUESTED:
         return None
     DUE.clear(step.overlay, due_ms, timed_name(tenant, key))
-    _wait(step, tenant, -1)
+    _wait(step, tenant, key, -1)
     step.count(HOP, tenant, Outcome.DEFERRED, -1)
     return directive
 
 
-def _wait(step: Step, tenant: str, by: int) -> None:
-    """Count those of a tenant that wait."""
+def _wait(step: Step, tenant: str, key: str, by: int) -> None:
+    """Count those of a tenant that wait, and mark which they are."""
+    step.overlay.put(waiting_prefix(tenant) + key.encode(), b"" if by > 0 else None)
     head = unpack_head(step.overlay.get(head_key(tenant)))
     head.scheduled += by
     step.overlay.put(head_key(tenant), pack(head))

@@ -88,6 +88,11 @@ def directive_key(tenant: str, key: str) -> bytes:
     return prefix(tenant) + key.encode()
 
 
+def waiting_prefix(tenant: str) -> bytes:
+    """Return what the marks of those of a tenant begin with that wait; a directive's key follows."""
+    return value_key(tenant, HOP, b"waits/")
+
+
 def head_key(tenant: str) -> bytes:
     """Return where the end of a tenant's chain stands."""
     return value_key(tenant, HOP, b"head")

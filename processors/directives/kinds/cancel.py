@@ -26,7 +26,7 @@ def _apply(place: Place, wanted: Cancel) -> Applied:
         message = f"directive {wanted.key!r} has {directive.status} already"
         raise RefusedError(message)
     before, after = ({"key": wanted.key, "status": status} for status in (directive.status, Status.CANCELLED))
-    return Applied(before, after, cancelled=directive)
+    return Applied(before, after, cancelled=(directive,))
 
 
 DEFINITION: Final = Definition(CANCEL, "cancel a directive that waits for its time", "directive:write", Cancel, _apply)
