@@ -144,6 +144,15 @@ class Changelog:
         return {_tenant_of(key): Account.load(value, default) for key, value in packed.items()}
 
 
+async def records_of(changelog: Changelog, topics: TopicNames, topic: str, lane: int) -> list[Any]:
+    """Return the committed records of a topic's lane, from its beginning."""
+    partition = TopicPartition(topics.physical(topic), lane)
+    changelog.consumer.assign([partition])
+    least = (await changelog.consumer.beginning_offsets([partition]))[partition]
+    end = (await changelog.consumer.end_offsets([partition]))[partition]
+    return [record async for records in read_range(changelog.consumer, partition, least, end) for record in records]
+
+
 @asynccontextmanager
 async def open_changelog(kafka: KafkaSettings, topics: TopicNames, lanes: int) -> AsyncIterator[Changelog]:
     """Give the changelog for reading. Raises what `require_topics` raises."""

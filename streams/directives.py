@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aiokafka.structs import TopicPartition
-
 from processors.directives import audit
 from processors.directives.record import Directive, Head, directive_key, head_key, prefix, unpack, unpack_head
 from processors.vocabulary import topics as names
 from processors.vocabulary.partition import lane_of
-from streams.changelog import Changelog, read_range
+from streams.changelog import Changelog, records_of
 from streams.topics import TopicNames
 
 
@@ -29,14 +27,9 @@ async def directives_of(changelog: Changelog, tenant: str) -> list[Directive]:
 
 async def lines_of(changelog: Changelog, topics: TopicNames, lane: int) -> Mapping[str, list[bytes]]:
     """Return for each tenant of a lane the lines of its audit, in their order. Reads the topic from its beginning."""
-    partition = TopicPartition(topics.physical(names.AUDIT), lane)
-    changelog.consumer.assign([partition])
-    least = (await changelog.consumer.beginning_offsets([partition]))[partition]
-    end = (await changelog.consumer.end_offsets([partition]))[partition]
     found: dict[str, list[bytes]] = {}
-    async for records in read_range(changelog.consumer, partition, least, end):
-        for record in records:
-            found.setdefault((record.key or b"").decode(), []).append(record.value or b"")
+    for record in await records_of(changelog, topics, names.AUDIT, lane):
+        found.setdefault((record.key or b"").decode(), []).append(record.value or b"")
     return found
 
 

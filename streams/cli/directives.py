@@ -70,7 +70,7 @@ def send(
     require_name(tenant)
     _judge(name, data, {"--not-before": not_before, "--expires": expires})
     extensions = {intake.NOT_BEFORE: not_before, intake.EXPIRES: expires}
-    _finish(run(_send(access(), tenant, name, data, key or new_id(), extensions)), as_json=as_json)
+    finish(run(_send(access(), tenant, name, data, key or new_id(), extensions)), as_json=as_json)
 
 
 @directives.command()
@@ -80,7 +80,7 @@ def send(
 def cancel(*, key: str, tenant: str, as_json: bool) -> None:
     """Take back a directive that waits for its time."""
     require_name(tenant)
-    _finish(run(_send(access(), tenant, CANCEL, json.dumps({"key": key}), new_id(), {})), as_json=as_json)
+    finish(run(_send(access(), tenant, CANCEL, json.dumps({"key": key}), new_id(), {})), as_json=as_json)
 
 
 @directives.command()
@@ -147,17 +147,27 @@ async def _send(
     headers: list[Header] = [(CONTENT_TYPE, b"application/cloudevents+json")]
     sent = await send_record(at, topics.COMMANDS, tenant, json.dumps(event).encode(), headers)
     until = time.monotonic() + WAIT_SECONDS_MAX
+    found: Directive | None = None
     async with open_changelog(at.kafka, at.topics, at.lanes) as changelog:
         while time.monotonic() < until:
             found = await directive_of(changelog, tenant, key)
-            if found is not None:
+            if found is not None and found.status is not Status.RUNNING:
                 return found
             await asyncio.sleep(POLL_SECONDS)
+    if found is not None:
+        return found
     raise CommandError(
         f"the directive is written (lane {sent.lane}, offset {sent.offset}), "
         f"but was not met within {WAIT_SECONDS_MAX:g} s",
         f"see whether a worker runs: `hopline topics`; later `hopline directives show {key} --tenant {tenant}`",
     )
+
+
+async def ask(at: Access, tenant: str, name: str, data: dict[str, Any]) -> Directive:
+    """Ask for a directive under a key of its own, and wait until it has ended."""
+    text = json.dumps(data)
+    _judge(name, text, {})
+    return await _send(at, tenant, name, text, new_id(), {})
 
 
 async def _one(at: Access, tenant: str, key: str) -> Directive | None:
@@ -170,9 +180,10 @@ async def _all(at: Access, tenant: str) -> list[Directive]:
         return await directives_of(changelog, tenant)
 
 
-def _finish(directive: Directive, *, as_json: bool) -> None:
+def finish(directive: Directive, *, as_json: bool) -> None:
+    """Show how a directive has ended. Raises `CommandError` if it did not succeed."""
     _print(directive, as_json=as_json)
-    if directive.status not in {Status.SUCCEEDED, Status.REQUESTED}:
+    if directive.status not in {Status.SUCCEEDED, Status.REQUESTED, Status.RUNNING}:
         raise CommandError(f"the directive {directive.status.value}: {directive.error}", "mend that, and send it anew")
 
 

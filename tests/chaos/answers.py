@@ -10,6 +10,7 @@ import orjson
 
 from processors.directives import audit
 from processors.directives.audit import Entry
+from processors.directives.kinds.state import STATE_CLEAR
 from processors.directives.record import Directive, Status, prefix, unpack
 from processors.ingest.policy import TENANT_SET
 from processors.ingest.tenant import Account, Policy, account_key
@@ -226,13 +227,21 @@ def _states(answers: Answers, state: list[dict[bytes, bytes]]) -> Iterable[str]:
                 if kept is None or kept.status is not entry.outcome:
                     yield f"{tenant} {entry.key} is {entry.outcome} in the audit, {kept and kept.status} in state"
             if entry.outcome is Status.SUCCEEDED and entry.directive.startswith(_POLICY_KINDS):
-                if entry.before != policy:
-                    yield f"{tenant} entry {entry.sequence}: it found {entry.before}, and the one before left {policy}"
-                policy = entry.after
+                before, after = _policies(entry)
+                if before != policy:
+                    yield f"{tenant} entry {entry.sequence}: it found {before}, and the one before left {policy}"
+                policy = after
         lane = lane_of(tenant.encode(), answers.lanes)
         account = Account.load(state[lane].get(account_key(tenant)), _DEFAULT)
         if (msgspec.to_builtins(account.policy) if account.known else None) != policy:
             yield f"{tenant}: the policy is {account.policy}, and by the audit {policy}"
 
 
-_POLICY_KINDS: Final = (TENANT_SET.rpartition(".")[0], "hopline.limit.", "hopline.agent.")
+_POLICY_KINDS: Final = (TENANT_SET.rpartition(".")[0], "hopline.limit.", "hopline.agent.", STATE_CLEAR)
+
+
+def _policies(entry: Entry) -> tuple[Any, Any]:
+    """Return the policy before and after, as a line of the audit has it."""
+    if entry.directive == STATE_CLEAR:
+        return entry.before["ingest"]["policy"], entry.after["ingest"]["policy"]
+    return entry.before, entry.after

@@ -78,6 +78,9 @@ class Asking:
                 ("hopline.tenant.resume", {}),
                 ("hopline.agent.pause", {}),
                 ("hopline.agent.resume", {}),
+                ("hopline.state.clear", {"hops": ["ingest"], "policy": number % 2 == 0}),
+                ("hopline.state.export", {}),
+                ("hopline.integration.set", {"name": "crm", "secrets": {"token": f"s1.{number:016x}.{'A' * 50}"}}),
             )
         )
 

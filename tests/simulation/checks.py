@@ -48,6 +48,7 @@ def check(world: World) -> None:
     _check_accounts(world, model, folded)
     for outcome, count in world.asker.check(lambda lane: folded[lane].store).items():
         world.network.counts[f"asked_{outcome}"] = count
+    world.network.counts |= world.clearer.check(lambda lane: folded[lane].store)
 
 
 def _check_log(world: World) -> None:

@@ -37,4 +37,16 @@ SCHEDULE_BUGS: Final = (
         HOP + "_taken_out",
         {"DUE.clear(step.overlay, due_ms, timed_name(tenant, key))": "pass"},
     ),
+    Bug(
+        "begun and not gone on with",
+        "What is spread over several commits goes on until it is done.",
+        HOP + "_end",
+        {"RUNNING.set(step.overlay, step.now_ms, timed_name(tenant, directive.key))": "pass"},
+    ),
+    Bug(
+        "cleared without its reminder",
+        "What is cleared leaves nothing behind.",
+        "processors.directives.kinds.state:_go_on",
+        {"ENDED.clear(step.overlay, directive.finished_ms + KEPT_MS, timed_name(tenant, directive.key))": "pass"},
+    ),
 )

@@ -34,6 +34,10 @@ EXPIRED: Final = "it expired"
 SET: Final = "hopline.tenant.set"
 CANCEL: Final = "hopline.directive.cancel"
 DELETE: Final = "hopline.tenant.delete"
+CLEAR: Final = "hopline.state.clear"
+EXPORT: Final = "hopline.state.export"
+INTEGRATION: Final = "hopline.integration.set"
+POLICY_KINDS: Final = (SET, DELETE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +81,20 @@ class Asker:
         if before and chance.random() < 0.15:
             self._send(chance.choice(before))
             return
+        data: dict[str, Any]
         key, roll = f"k{self.sent}", chance.random()
         if before and roll < 0.25:
             name, data = CANCEL, {"key": chance.choice(before).key}
         elif roll < 0.33:
             name, data = DELETE, {}
+        elif roll < 0.45:
+            # At the hop that remembers ids only: answers that are forgotten could not be checked.
+            name, data = CLEAR, {"hops": ["ingest"], "policy": chance.random() < 0.3}
+        elif roll < 0.52:
+            name, data = EXPORT, {}
+        elif roll < 0.6:
+            sealed = f"s1.{self.sent:016x}.{'A' * 50}"
+            name, data = INTEGRATION, {"name": chance.choice("ab"), "secrets": {"token": sealed}}
         else:
             name, data = SET, {"burst": self.sent + 1, "status": "active"}
         delay_ms = chance.choice(DELAYS_MS)
@@ -219,9 +232,13 @@ def _check_fold(tenant: str, chain: list[Entry], store: Store) -> None:
     """What is in force is what the audit's lines give, each beginning where the one before ended."""
     policy: Any = None
     for entry in chain:
-        if entry.outcome is Status.SUCCEEDED and entry.directive != CANCEL:
-            ensure(entry.before == policy, "scheduled", f"{tenant}: {entry.key} found {entry.before}, not {policy}")
-            policy = entry.after
+        if entry.outcome is not Status.SUCCEEDED or entry.directive not in {*POLICY_KINDS, CLEAR}:
+            continue
+        found = (entry.before, entry.after)
+        if entry.directive == CLEAR:
+            found = (entry.before["ingest"]["policy"], entry.after["ingest"]["policy"])
+        ensure(found[0] == policy, "scheduled", f"{tenant}: {entry.key} found {found[0]}, not {policy}")
+        policy = found[1]
     account = Account.load(store.get_many((account_key(tenant),))[0], Policy())
     there = msgspec.to_builtins(account.policy) if account.known else None
     ensure(there == policy, "scheduled", f"{tenant}: in force is {there}, and by the audit {policy}")

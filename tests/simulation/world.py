@@ -20,6 +20,7 @@ from tests.simulation.log import Cluster
 from tests.simulation.ports import Network, SimulatedKafka
 from tests.simulation.scheduled import Asker
 from tests.simulation.scheduler import Home, Scheduler, sleep
+from tests.simulation.spread import Clearer
 from tests.simulation.store import Database, simulated_batches
 from tests.simulation.violation import ViolationError
 from tests.simulation.workers import Process, Workers
@@ -68,6 +69,7 @@ class World:
         self.asker = Asker(
             random.Random(f"asker {seed}"), self.cluster, lambda: self.scheduler.now_ms, self.scheduler.note
         )
+        self.clearer = Clearer(random.Random(f"clearer {seed}"), self.cluster, lambda: self.scheduler.now_ms)
         self.disks = {slot: Database() for slot in range(self.profile.workers)}
         self.processes: dict[int, Process] = {}
         self.born: list[Process] = []
@@ -203,6 +205,7 @@ class World:
         scheduler.spawn("cluster", self._run_cluster(), self.outside)
         scheduler.spawn("driver", self.driver.run(), self.outside)
         scheduler.spawn("asker", self.asker.run(), self.outside)
+        scheduler.spawn("clearer", self.clearer.run(), self.outside)
         for slot in self.disks:
             self.start(slot)
         extra = self.chance.randrange(600)
@@ -252,7 +255,7 @@ class World:
 
     def _undrained(self) -> str:
         """Say what is left to do, nothing if nothing is."""
-        if not self.asker.done:
+        if not (self.asker.done and self.clearer.done):
             return "directives are still to be asked for"
         if not self.driver.done:
             return "the driver waits until its tenants are set up"
@@ -280,4 +283,5 @@ def patched(profile: Profile) -> Iterator[None]:
         stack.enter_context(patch.object(queue, "RELEASES_MAX", profile.releases_max))
         stack.enter_context(patch.object(queue, "TENANTS_DUE_MAX", 3))
         stack.enter_context(patch("processors.directives.hop.RUNS_MAX", 3))
+        stack.enter_context(patch("processors.directives.kinds.state.CLEARED_MAX", 2))
         yield

@@ -23,7 +23,8 @@ def _apply(place: Place, wanted: Cancel) -> Applied:
         raise RefusedError(message)
     directive = unpack(packed)
     if directive.status is not Status.REQUESTED:
-        message = f"directive {wanted.key!r} has {directive.status} already"
+        running = directive.status is Status.RUNNING
+        message = f"directive {wanted.key!r} " + ("runs already" if running else f"has {directive.status} already")
         raise RefusedError(message)
     before, after = ({"key": wanted.key, "status": status} for status in (directive.status, Status.CANCELLED))
     return Applied(before, after, cancelled=(directive,))
