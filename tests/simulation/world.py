@@ -204,8 +204,12 @@ class World:
         scheduler = self.scheduler
         scheduler.spawn("cluster", self._run_cluster(), self.outside)
         scheduler.spawn("driver", self.driver.run(), self.outside)
-        scheduler.spawn("asker", self.asker.run(), self.outside)
-        scheduler.spawn("clearer", self.clearer.run(), self.outside)
+        # Not in each seed: what they ask for shortens the batches in which other bugs hide.
+        self.asker.done, self.clearer.done = self.seed % 2 == 0, self.seed % 4 != 1
+        if not self.asker.done:
+            scheduler.spawn("asker", self.asker.run(), self.outside)
+        if not self.clearer.done:
+            scheduler.spawn("clearer", self.clearer.run(), self.outside)
         for slot in self.disks:
             self.start(slot)
         extra = self.chance.randrange(600)
