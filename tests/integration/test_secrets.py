@@ -23,7 +23,7 @@ from streams.cli.main import cli
 from streams.secrets import DataKeys, SealError, open_data_keys
 from streams.settings import KafkaSettings, Settings
 from streams.topics import TOPICS
-from tests.integration.pipeline import Pipeline, event
+from tests.integration.pipeline import LOOK_SECONDS, Pipeline, event
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
@@ -116,7 +116,7 @@ async def test_a_destroyed_key_is_soon_gone_from_the_brokers_disk(tmp_path: Path
             began = time.monotonic()
             while _on_disk(tmp_path, wrapped.wrapped.encode()):
                 assert time.monotonic() - began < CLEANED_SECONDS_MAX, "the cleaner has not taken it off the disk"
-                await asyncio.sleep(1.2)
+                await asyncio.sleep(LOOK_SECONDS)
                 await keys.sweep()
     finally:
         await asyncio.to_thread(broker.stop)

@@ -108,7 +108,7 @@ def test_what_is_no_time_is_said_and_counts_as_none(name: str, text: Any) -> Non
     ],
 )
 def test_it_must_not_expire_before_it_could_be_carried_out(due_ms: int, expires_ms: int, *, fits: bool) -> None:
-    times = {"expires": rfc3339(NOW_MS + expires_ms)}
+    times: dict[str, Any] = {"expires": rfc3339(NOW_MS + expires_ms)}
     if due_ms:
         times["notbefore"] = rfc3339(NOW_MS + due_ms)
     assert ask(**times).problems == ([] if fits else [Problem("expires", TOO_LATE)])

@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -11,6 +12,7 @@ from processors.directives import audit, kinds
 from processors.directives.audit import DIGEST_BYTES
 from processors.directives.definition import Definition, judged
 from processors.directives.hop import RUNS_MAX
+from processors.directives.kinds import hold, tenant_status
 from processors.directives.record import (
     ENDED,
     KEPT_MS,
@@ -26,6 +28,7 @@ from processors.directives.record import (
     unpack_head,
 )
 from processors.formats import NEWEST
+from processors.ingest import tenant
 from processors.state import Overlay
 from processors.step import Outcome, Verdict
 from processors.vocabulary import headers as names
@@ -65,6 +68,20 @@ def test_the_kinds_their_permissions_and_what_is_said_of_them() -> None:
     assert kinds.BY_NAME.keys() == PERMISSIONS.keys()
     for definition in kinds.ALL:
         assert re.fullmatch(r"[a-z][a-z',;: -]+", definition.summary), definition.name
+
+
+def test_the_kinds_of_a_pair_differ_in_name_and_in_what_they_set() -> None:
+    made = hold._kind("pause", "what it does", held=True)
+    assert (made.name, made.summary, made.permission) == ("hopline.agent.pause", "what it does", "agent:write")
+    assert (made.payload, made.judge) == (hold.Hold, hold._judge)
+    assert isinstance(made.apply, partial)
+    assert (made.apply.func, made.apply.args) == (hold._hold, (True,))
+    other = tenant_status._status("suspend", "what it does", tenant.Status.SUSPENDED)
+    assert (other.name, other.summary, other.permission) == ("hopline.tenant.suspend", "what it does", "tenant:write")
+    assert other.payload is tenant_status.Why
+    assert isinstance(other.apply, partial)
+    assert (other.apply.func, other.apply.args) == (tenant_status._to, (tenant.Status.SUSPENDED,))
+    assert (made.go_on, other.go_on) == (None, None)
 
 
 @pytest.mark.parametrize("name", PERMISSIONS)
