@@ -3,12 +3,13 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test check bench-peers kafka lock clean
+.PHONY: help setup up demo test check bench-peers mutants kafka lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 BENCH_VENV := .venv-bench
+MUTANTS_VENV := .venv-mutants
 LOCK_VENV := .venv-lock
 
 # ARGS goes to the program that a target starts: make test ARGS="-k lane -x"
@@ -123,14 +124,28 @@ bench-peers: setup  ## Install the benchmark's peers in an environment of their 
 	fi; \
 	echo "The peers are in $(BENCH_VENV)."
 
+# An environment of its own: mutmut wants a newer click than Faust allows.
+mutants: setup  ## Mutation tests of both cores, half an hour or so (ARGS=processors.directives.hop for one module)
+	@base="$$($(BIN)/python -I -c 'import sys; print(sys.version_info[:3], sys.base_prefix)') $(CURDIR)"; \
+	lock="$$base $$(cksum < requirements-mutants.lock)"; \
+	if [ "$$(cat $(MUTANTS_VENV)/.stamp 2>/dev/null)" != "$$lock" ]; then \
+	  echo "[1/2] virtual environment $(MUTANTS_VENV)"; \
+	  $(BIN)/python -I -m venv --clear $(MUTANTS_VENV) || exit 1; \
+	  echo "[2/2] $$(grep -c '==' requirements-mutants.lock) packages, each checked against its hash"; \
+	  $(call INSTALL_LOCK,$(MUTANTS_VENV),requirements-mutants.lock); \
+	  printf '%s\n' "$$lock" > $(MUTANTS_VENV)/.stamp; \
+	fi; \
+	$(MUTANTS_VENV)/bin/python -m tests.mutants $(ARGS)
+
 kafka: setup  ## Start the embedded Kafka alone, in the foreground
 	@$(BIN)/python -m streams.broker $(ARGS)
 
-# For who changes pyproject.toml: needs the network, and changes nothing but the two lock files.
-lock: setup  ## Write requirements.lock and requirements-bench.lock anew (ARGS=--upgrade for newer versions)
+# For who changes pyproject.toml: needs the network, and changes nothing but the lock files.
+lock: setup  ## Write the lock files anew (ARGS=--upgrade for newer versions)
 	@test -x $(LOCK_VENV)/bin/uv || { $(BIN)/python -I -m venv --clear $(LOCK_VENV) && \
 	  $(LOCK_VENV)/bin/python $(PIP_INSTALL) --quiet uv; }
-	@for pair in "--all-extras pyproject.toml requirements.lock" "--group=bench - requirements-bench.lock"; do \
+	@for pair in "--all-extras pyproject.toml requirements.lock" "--group=bench - requirements-bench.lock" \
+	    "--group=mutants - requirements-mutants.lock"; do \
 	  set -- $$pair; if [ "$$2" = - ]; then input=; else input="$$2"; fi; \
 	  UV_CUSTOM_COMPILE_COMMAND="make lock" $(LOCK_VENV)/bin/uv pip compile $$input "$$1" --universal --python-version 3.11 \
 	    --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --quiet -o "$$3" $(ARGS) || exit 1; \
@@ -138,5 +153,5 @@ lock: setup  ## Write requirements.lock and requirements-bench.lock anew (ARGS=-
 	done
 
 clean:  ## Remove the environments and caches; data (.hopline) stays
-	rm -rf $(VENV) $(BENCH_VENV) $(LOCK_VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov
+	rm -rf $(VENV) $(BENCH_VENV) $(MUTANTS_VENV) $(LOCK_VENV) mutants build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

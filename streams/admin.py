@@ -20,7 +20,7 @@ from aiokafka.errors import (
 )
 
 from streams.settings import KafkaSettings
-from streams.topics import DELETE_RETENTION_MS, TOPICS, Cleanup, Topic, TopicNames
+from streams.topics import DELETE_RETENTION_MS, SOON_GONE, SOON_GONE_INTEGERS, TOPICS, Cleanup, Topic, TopicNames
 
 log = logging.getLogger(__name__)
 
@@ -285,6 +285,9 @@ def _settings_mismatches(wish: _Wish, topic: Topic, found: Mapping[str, str]) ->
     for setting, wanted in _least(wish, topic):
         if int(found.get(setting, wanted)) < wanted:
             yield _setting_mismatch(wish, name, setting, found[setting], f"at least {wanted}", str(wanted))
+    for setting, wanted in _most(topic):
+        if int(found.get(setting, wanted)) > wanted:
+            yield _setting_mismatch(wish, name, setting, found[setting], f"at most {wanted}", str(wanted))
     # Exactly: a changelog that is deleted from as well would lose state, a compacted log would lose records.
     cleanup = found.get("cleanup.policy", topic.cleanup.value)
     if _policies(cleanup) != {topic.cleanup.value}:
@@ -294,9 +297,15 @@ def _settings_mismatches(wish: _Wish, topic: Topic, found: Mapping[str, str]) ->
 def _least(wish: _Wish, topic: Topic) -> Iterator[tuple[str, int]]:
     yield "max.message.bytes", topic.message_bytes_max
     yield "min.insync.replicas", wish.min_insync_replicas
-    if topic.cleanup is Cleanup.COMPACT:
+    if topic.cleanup is Cleanup.COMPACT and not topic.soon_gone:
         # A snapshot older than half of this is thrown away, so a shorter one would let deleted keys rise again.
         yield "delete.retention.ms", DELETE_RETENTION_MS
+
+
+def _most(topic: Topic) -> Iterator[tuple[str, int]]:
+    if topic.soon_gone:
+        # Longer ones would keep what an operator was told is gone.
+        yield from ((setting, int(SOON_GONE[setting])) for setting in SOON_GONE_INTEGERS)
 
 
 def _policies(text: str) -> set[str]:

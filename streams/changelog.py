@@ -146,6 +146,12 @@ class Changelog:
         return {_tenant_of(key): Account.load(value, default) for key, value in packed.items()}
 
 
+async def records_of(changelog: Changelog, topics: TopicNames, topic: str, lane: int) -> list[Any]:
+    """Return the committed records of a topic's lane, from its beginning."""
+    partition, least, end = await assign_whole(changelog.consumer, topics.physical(topic), lane)
+    return [record async for records in read_range(changelog.consumer, partition, least, end) for record in records]
+
+
 @asynccontextmanager
 async def open_changelog(kafka: KafkaSettings, topics: TopicNames, lanes: int) -> AsyncIterator[Changelog]:
     """Give the changelog for reading. Raises what `require_topics` raises."""

@@ -7,7 +7,7 @@ from processors.directives import audit
 from processors.directives.record import Directive, Head, directive_key, head_key, prefix, unpack, unpack_head
 from processors.vocabulary import topics as names
 from processors.vocabulary.partition import lane_of
-from streams.changelog import Changelog, assign_whole, read_range
+from streams.changelog import Changelog, records_of
 from streams.topics import TopicNames
 
 
@@ -27,11 +27,9 @@ async def directives_of(changelog: Changelog, tenant: str) -> list[Directive]:
 
 async def lines_of(changelog: Changelog, topics: TopicNames, lane: int) -> Mapping[str, list[bytes]]:
     """Return for each tenant of a lane the lines of its audit, in their order. Reads the topic from its beginning."""
-    partition, least, end = await assign_whole(changelog.consumer, topics.physical(names.AUDIT), lane)
     found: dict[str, list[bytes]] = {}
-    async for records in read_range(changelog.consumer, partition, least, end):
-        for record in records:
-            found.setdefault((record.key or b"").decode(), []).append(record.value or b"")
+    for record in await records_of(changelog, topics, names.AUDIT, lane):
+        found.setdefault((record.key or b"").decode(), []).append(record.value or b"")
     return found
 
 

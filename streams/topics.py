@@ -17,6 +17,15 @@ AUDIT_RETENTION_MS: Final = 400 * _DAY_MS
 DELETE_RETENTION_MS: Final = 7 * _DAY_MS
 """A snapshot of local state older than half of this is thrown away: deleted keys would rise again."""
 
+SOON_GONE: Final = {
+    "delete.retention.ms": "60000",
+    "min.cleanable.dirty.ratio": "0.001",
+    "max.compaction.lag.ms": "3600000",
+    "segment.ms": "1000",
+}
+SOON_GONE_INTEGERS: Final = ("delete.retention.ms", "max.compaction.lag.ms", "segment.ms")
+"""A segment is closed by the first record that comes a second after its own; only closed ones are cleaned."""
+
 
 class Cleanup(StrEnum):
     """What Kafka does with old records."""
@@ -36,6 +45,8 @@ class Topic:
     message_bytes_max: int
     format_version: int = NEWEST
     open_to_outside: bool = False
+    soon_gone: bool = False
+    """Compacted so eagerly that what was deleted does not stay."""
 
     def config(self, *, min_insync_replicas: int) -> dict[str, str]:
         """Return the topic's settings as Kafka names them."""
@@ -50,6 +61,8 @@ class Topic:
             settings["min.cleanable.dirty.ratio"] = "0.3"
             settings["segment.bytes"] = str(64 * 1_048_576)
             settings["retention.ms"] = "-1"
+            if self.soon_gone:
+                settings |= SOON_GONE
         else:
             settings["retention.ms"] = str(self.retention_ms)
         return settings
@@ -92,6 +105,21 @@ TOPICS: Final = (
         Cleanup.DELETE,
         AUDIT_RETENTION_MS,
         _DEAD_BYTES_MAX,
+    ),
+    Topic(
+        names.EXPORTS,
+        "tenants' state as they had it written down",
+        Cleanup.DELETE,
+        _DAY_MS,
+        _DEAD_BYTES_MAX,
+    ),
+    Topic(
+        names.DATA_KEYS,
+        "tenants' data keys, each wrapped by the master key; what is destroyed is soon gone from the disks",
+        Cleanup.COMPACT,
+        -1,
+        _INPUT_BYTES_MAX,
+        soon_gone=True,
     ),
     Topic(
         names.DEAD_LETTERS,

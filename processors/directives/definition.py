@@ -6,11 +6,12 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from processors.directives.record import Directive
+from processors.directives.integrations import drop, integrations_of
+from processors.directives.record import SCHEDULED_MAX, Directive, directive_key, unpack, waiting_prefix
 from processors.ingest import policy
 from processors.ingest.door import IngestSettings
 from processors.ingest.policy import TenantChange
-from processors.ingest.tenant import Policy
+from processors.ingest.tenant import Policy, Status
 from processors.step import Step
 from processors.vocabulary.reasons import Problem
 
@@ -42,8 +43,22 @@ class Place:
         return there
 
     def change(self, wanted: TenantChange) -> "Applied":
-        """Put a policy in force. Creates the tenant if need be."""
-        return Applied(*policy.change(self.step, self.ingest, self.tenant, wanted))
+        """Put a policy in force. Creates the tenant if need be; one that is deleted takes what it had along."""
+        cancelled = self._left_behind() if wanted.status is Status.DELETED else ()
+        return Applied(*policy.change(self.step, self.ingest, self.tenant, wanted), cancelled)
+
+    def _left_behind(self) -> tuple[Directive, ...]:
+        """Drop a deleted tenant's integrations, and return what waits: the next of its name is another one."""
+        for one in integrations_of(self.step, self.tenant):
+            drop(self.step, self.tenant, one.name)
+        return self.waiting()
+
+    def waiting(self) -> tuple[Directive, ...]:
+        """Return the tenant's directives that wait for their time."""
+        overlay, begin = self.step.overlay, waiting_prefix(self.tenant)
+        keys = [key[len(begin) :].decode() for key, _ in overlay.scan(begin, SCHEDULED_MAX)]
+        found = overlay.get_many([directive_key(self.tenant, key) for key in keys])
+        return tuple(unpack(packed) for packed in found if packed is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +67,10 @@ class Applied:
 
     before: Any
     after: Any
-    cancelled: Directive | None = None
-    """One that waited, and is to wait no longer."""
+    cancelled: tuple[Directive, ...] = ()
+    """Those that waited, and are to wait no longer."""
+    more: bytes = b""
+    """What is not finished goes on with the next tick, from here."""
 
 
 def no_problems(_: object) -> tuple[Problem, ...]:
@@ -73,6 +90,8 @@ class Definition(Generic[P]):
     apply: Callable[[Place, P], Applied]
     judge: Callable[[P], tuple[Problem, ...]] = no_problems
     """What the shape does not say: bounds, and fields that must agree."""
+    go_on: Callable[[Place, P, bytes], Applied] | None = None
+    """For one whose work is spread over several commits: what `apply` left, from where it left it."""
 
 
 def judged(definition: Definition[P], payload: bytes) -> tuple[P | None, tuple[Problem, ...]]:

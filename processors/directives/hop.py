@@ -14,13 +14,14 @@ import msgspec
 
 from processors.dead_letters import condemn, set_aside
 from processors.directives import audit, kinds
-from processors.directives.definition import Definition, Place, RefusedError, judged
+from processors.directives.definition import Applied, Definition, Place, RefusedError, judged
 from processors.directives.intake import Asked, asked_of
 from processors.directives.record import (
     DUE,
     ENDED,
     HOP,
     KEPT_MS,
+    RUNNING,
     SCHEDULED_MAX,
     Directive,
     Status,
@@ -31,6 +32,7 @@ from processors.directives.record import (
     timed_name,
     unpack,
     unpack_head,
+    waiting_prefix,
 )
 from processors.ingest import IngestSettings
 from processors.step import CulpritError, Outcome, Step, format_header
@@ -43,12 +45,20 @@ from processors.vocabulary.signal import CONTENT_TYPE
 
 RUNS_MAX: Final = 256
 """Directives carried out, and as many forgotten, in one tick: the rest come with the next."""
+GOING_ON_MAX: Final = 4
+"""Directives that are spread over several commits, taken up again in one tick."""
 SOURCE: Final = "/hopline/directives"
 TYPE: Final = "hopline.directive."
 EVERYTHING: Final = "*"
 _BY: Final[Header] = (names.BY, HOP.encode())
 _JSON: Final[Header] = (CONTENT_TYPE, b"application/cloudevents+json")
-_OUTCOMES: Final = {Status.REJECTED: Outcome.REJECTED, Status.REQUESTED: Outcome.DEFERRED}
+_OUTCOMES: Final = {
+    Status.REJECTED: Outcome.REJECTED,
+    Status.REQUESTED: Outcome.DEFERRED,
+    Status.RUNNING: Outcome.DEFERRED,
+}
+_OPEN: Final = (Status.REQUESTED, Status.RUNNING)
+_BUG: Final = "it failed with a bug; see the worker's log"
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -80,7 +90,7 @@ class DirectivesHop:
                 set_aside(step, HOP, topic, record, signal)
                 continue
             self._take(step, asked_of(signal, step.now_ms))
-        DUE.wake(step)
+        _wake(step)
 
     def tick(self, step: Step) -> None:
         """Carry out what has fallen due, forget what ended long ago."""
@@ -89,7 +99,9 @@ class DirectivesHop:
             step.overlay.put(directive_key(*timed(name)), None)
         for due_ms, name in DUE.due(step.overlay, step.now_ms, RUNS_MAX):
             self._fall_due(step, *timed(name), due_ms)
-        DUE.wake(step)
+        for began_ms, name in RUNNING.due(step.overlay, step.now_ms, GOING_ON_MAX):
+            self._continue(step, *timed(name), began_ms)
+        _wake(step)
 
     def _take(self, step: Step, asked: Asked) -> None:
         """Judge a directive; then end it, or let it wait for its time."""
@@ -132,7 +144,7 @@ class DirectivesHop:
         definition = kinds.BY_NAME.get(directive.name)
         at = (f"{tenant}/{key}", due_ms)
         if definition is None or at in step.verdicts:
-            directive.error = "its kind is gone" if definition is None else "it failed with a bug; see the worker's log"
+            directive.error = "its kind is gone" if definition is None else _BUG
             _tell(step, tenant, directive, Status.FAILED)
         elif directive.expires_ms and directive.expires_ms <= step.now_ms:
             directive.error = "it expired before it could be carried out"
@@ -143,6 +155,28 @@ class DirectivesHop:
             except Exception as error:  # boundary: whoever steps condemns this directive, and goes on with the rest
                 raise CulpritError(*at) from error
 
+    def _continue(self, step: Step, tenant: str, key: str, began_ms: int) -> None:
+        """Take a directive up again that is spread over several commits."""
+        packed = step.overlay.get(directive_key(tenant, key))
+        directive = None if packed is None else unpack(packed)
+        RUNNING.clear(step.overlay, began_ms, timed_name(tenant, key))
+        if directive is None or directive.status is not Status.RUNNING:
+            message = f"directive {key!r} of {tenant} runs and is not there: its state is damaged"
+            raise LookupError(message)
+        step.count(HOP, tenant, Outcome.DEFERRED, -1)
+        definition = kinds.BY_NAME.get(directive.name)
+        at = (f"{tenant}/{key}", began_ms)
+        if definition is None or definition.go_on is None or at in step.verdicts:
+            directive.error = "its kind is gone" if at not in step.verdicts else _BUG
+            _tell(step, tenant, directive, Status.FAILED)
+            return
+        try:
+            payload = judged(definition, directive.payload)[0]
+            applied = definition.go_on(Place(step, tenant, self.settings.ingest), payload, directive.progress)
+        except Exception as error:  # boundary: whoever steps condemns this directive, and goes on with the rest
+            raise CulpritError(*at) from error
+        _end(step, tenant, directive, applied)
+
     def _run(self, step: Step, tenant: str, directive: Directive, definition: Definition[Any], payload: object) -> None:
         """Carry a directive out. One that is refused changes nothing."""
         directive.attempts += 1
@@ -152,10 +186,31 @@ class DirectivesHop:
             directive.error = str(refused)
             _tell(step, tenant, directive, Status.FAILED)
             return
-        if (waiting := applied.cancelled) is not None:
-            _taken_out(step, tenant, waiting.key, waiting.due_ms)
-            _tell(step, tenant, waiting, Status.CANCELLED)
-        _tell(step, tenant, directive, Status.SUCCEEDED, (applied.before, applied.after))
+        _end(step, tenant, directive, applied)
+
+
+def _end(step: Step, tenant: str, directive: Directive, applied: Applied) -> None:
+    """End a directive with what it has changed; or let it go on with the next tick, if it has not done all."""
+    if applied.more:
+        began = directive.status is not Status.RUNNING
+        directive.progress = applied.more
+        RUNNING.set(step.overlay, step.now_ms, timed_name(tenant, directive.key))
+        if began:
+            _tell(step, tenant, directive, Status.RUNNING)
+        else:
+            step.overlay.put(directive_key(tenant, directive.key), pack(directive))
+            step.count(HOP, tenant, Outcome.DEFERRED)
+        return
+    for waiting in applied.cancelled:
+        _taken_out(step, tenant, waiting.key, waiting.due_ms)
+        _tell(step, tenant, waiting, Status.CANCELLED)
+    _tell(step, tenant, directive, Status.SUCCEEDED, (applied.before, applied.after))
+
+
+def _wake(step: Step) -> None:
+    """Ask for a tick when something falls due, or is to go on."""
+    DUE.wake(step)
+    RUNNING.wake(step)
 
 
 def _known(step: Step, tenant: str, key: str) -> Directive | None:
@@ -174,7 +229,7 @@ def _schedule(step: Step, tenant: str, directive: Directive) -> None:
         _tell(step, tenant, directive, Status.REJECTED)
         return
     DUE.set(step.overlay, directive.due_ms, timed_name(tenant, directive.key))
-    _wait(step, tenant, 1)
+    _wait(step, tenant, directive.key, 1)
     _tell(step, tenant, directive, Status.REQUESTED)
 
 
@@ -188,13 +243,14 @@ def _taken_out(step: Step, tenant: str, key: str, due_ms: int) -> Directive | No
     if directive.status is not Status.REQUESTED:
         return None
     DUE.clear(step.overlay, due_ms, timed_name(tenant, key))
-    _wait(step, tenant, -1)
+    _wait(step, tenant, key, -1)
     step.count(HOP, tenant, Outcome.DEFERRED, -1)
     return directive
 
 
-def _wait(step: Step, tenant: str, by: int) -> None:
-    """Count those of a tenant that wait."""
+def _wait(step: Step, tenant: str, key: str, by: int) -> None:
+    """Count those of a tenant that wait, and mark which they are."""
+    step.overlay.put(waiting_prefix(tenant) + key.encode(), b"" if by > 0 else None)
     head = unpack_head(step.overlay.get(head_key(tenant)))
     head.scheduled += by
     step.overlay.put(head_key(tenant), pack(head))
@@ -212,8 +268,10 @@ def _tell(
     """Keep where a directive stands, count it, write it into the audit, and let the pipeline know."""
     directive.status = status
     overlay, name = step.overlay, tenant.encode()
-    if kept and status is not Status.REQUESTED:
+    if kept and status not in _OPEN:
         directive.finished_ms = step.now_ms
+        # Its fingerprint tells the same one again; nothing else is asked of it any more.
+        directive.payload = directive.progress = b""
         ENDED.set(overlay, step.now_ms + KEPT_MS, timed_name(tenant, directive.key))
     if kept:
         overlay.put(directive_key(tenant, directive.key), pack(directive))

@@ -18,9 +18,11 @@ KEY_CHARACTERS_MAX: Final = 256
 
 
 class Status(StrEnum):
-    """Where a directive stands. Those that change state run within one commit, so nobody sees them running."""
+    """Where a directive stands. Most run within one commit, so that nobody sees them running."""
 
     REQUESTED = "requested"
+    RUNNING = "running"
+    """Begun, and spread over several commits."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     REJECTED = "rejected"
@@ -48,6 +50,8 @@ class Directive(msgspec.Struct, array_like=True, gc=False):
     finished_ms: int = 0
     error: str = ""
     version: int = VERSION
+    progress: bytes = b""
+    """Of one that runs: how far it has come, in its kind's own words."""
 
 
 class Head(msgspec.Struct, array_like=True, gc=False):
@@ -88,6 +92,11 @@ def directive_key(tenant: str, key: str) -> bytes:
     return prefix(tenant) + key.encode()
 
 
+def waiting_prefix(tenant: str) -> bytes:
+    """Return what the marks of those of a tenant begin with that wait; a directive's key follows."""
+    return value_key(tenant, HOP, b"waits/")
+
+
 def head_key(tenant: str) -> bytes:
     """Return where the end of a tenant's chain stands."""
     return value_key(tenant, HOP, b"head")
@@ -95,6 +104,8 @@ def head_key(tenant: str) -> bytes:
 
 DUE: Final = Timers.of(HOP, b"due")
 """What waits for its time."""
+RUNNING: Final = Timers.of(HOP, b"running")
+"""What is spread over several commits, by when it began."""
 ENDED: Final = Timers.of(HOP, b"ended")
 """What is finished, by when it is forgotten."""
 

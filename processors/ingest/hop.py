@@ -151,7 +151,7 @@ def _once(door: Door, record: Record, signal: Signal, member: bytes, account: Ac
     window_ms = account.policy.dedupe_window_ms
     if window_ms:
         seen_ms = step.overlay.seen(HOP, member)
-        if seen_ms is not None and step.now_ms - seen_ms < window_ms:
+        if seen_ms is not None and step.now_ms - seen_ms < window_ms and seen_ms >= account.policy.seen_from_ms:
             account.add_duplicate()
             return
         step.overlay.remember(HOP, member, step.now_ms)

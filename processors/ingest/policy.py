@@ -1,7 +1,7 @@
 """A tenant's status and limits: what may be asked for, and putting it in force."""
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -13,6 +13,7 @@ from processors.ingest.tenant import (
     QUEUE_RECORDS_MAX,
     RATE_MAX,
     RATE_MIN,
+    Account,
     Over,
     Policy,
     Status,
@@ -75,6 +76,34 @@ def of(step: Step, settings: IngestSettings, tenant: str) -> Policy | None:
     door.open((tenant,))
     account = door.accounts[tenant]
     return account.policy if account.known else None
+
+
+def clear(
+    step: Step, settings: IngestSettings, tenant: str, *, policy_too: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Begin a tenant's account anew; return what it said before and after. What waits in its queue goes on waiting.
+
+    Ids seen until now count as new. The policy stays, unless it is to go back to the default.
+    """
+    door = Door(step, settings)
+    door.open((tenant,))
+    account = door.accounts[tenant]
+    before = _told(account)
+    account.changed = True
+    account.handled = account.duplicates = account.dead = account.commands = 0
+    policy = settings.policy if policy_too else account.policy
+    account.set_policy(replace(policy, seen_from_ms=step.now_ms), step.now_ms)
+    account.fill()
+    queue.schedule(step.overlay, tenant, account, step.now_ms)
+    door.close()
+    if account.due_ms:
+        step.wake_at(account.due_ms)
+    return before, _told(account)
+
+
+def _told(account: Account) -> dict[str, Any]:
+    counts = ("handled", "duplicates", "dead", "commands", "queued")
+    return {**{name: getattr(account, name) for name in counts}, "policy": account.policy}
 
 
 def change(step: Step, settings: IngestSettings, tenant: str, wanted: TenantChange) -> tuple[Policy | None, Policy]:

@@ -22,8 +22,18 @@ DUE: Final = Timers.of(HOP, b"due")
 """Whose queue moves next."""
 
 
+def queue_prefix(tenant: str) -> bytes:
+    """Return what the keys of a tenant's records begin with that wait."""
+    return value_key(tenant, HOP, b"queue/")
+
+
 def _queue_key(tenant: str, number: int) -> bytes:
-    return value_key(tenant, HOP, b"queue/" + _U64.pack(number))
+    return queue_prefix(tenant) + _U64.pack(number)
+
+
+def unpack_queued(packed: bytes) -> PlainRecord:
+    """Read a record that waits."""
+    return PlainRecord(*_decode(packed))
 
 
 def fits(account: Account, record: Record) -> bool:
@@ -59,7 +69,7 @@ def pop(overlay: Overlay, tenant: str, account: Account) -> PlainRecord:
         raise LookupError(message)
     overlay.put(key, None)
     account.queue_head += 1
-    record = PlainRecord(*_decode(packed))
+    record = unpack_queued(packed)
     account.queue_bytes -= len(record.value or b"")
     return record
 

@@ -54,6 +54,8 @@ class Policy:
     dedupe_window_ms: int = 24 * 3_600_000
     held: bool = False
     """Signals wait in their order, whatever the rate, until they are let go."""
+    seen_from_ms: int = 0
+    """Ids seen before that count as new: the tenant's window was cleared then."""
 
 
 _encode_policy = msgspec.msgpack.Encoder().encode
@@ -142,6 +144,10 @@ class Account(msgspec.Struct, gc=False):
         self.known = True
         self.created_ms = now_ms
         self.refilled_ms = now_ms
+        self.fill()
+
+    def fill(self) -> None:
+        """Fill the bucket."""
         self.micro_tokens = self.policy.burst * _MICRO
 
     def set_policy(self, policy: Policy, now_ms: int) -> None:

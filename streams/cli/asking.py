@@ -54,7 +54,7 @@ async def ask(
     key: str | None = None,
     extensions: Mapping[str, str | None] | None = None,
 ) -> Directive:
-    """Send a directive; return it as state has it once its lane has met it.
+    """Send a directive; return it as state has it once it has ended, or waits for its time.
 
     Asked before under the same key, the answer is the one it got then. Raises `CommandError` if the key was used for
     another directive, or if no lane has met this one in time.
@@ -74,12 +74,17 @@ async def ask(
     value = json.dumps(event).encode()
     sent = await send_record(at, topics.COMMANDS, tenant, value, _HEADERS)
     until = time.monotonic() + WAIT_SECONDS_MAX
+    met: Directive | None = None
     async with open_changelog(at.kafka, at.topics, at.lanes) as changelog:
         while time.monotonic() < until:
             found = await directive_of(changelog, tenant, key)
             if found is not None and (found.id == event["id"] or not _forgotten(found)):
-                return _same(found, value, event["id"])
+                met = _same(found, value, event["id"])
+                if met.status is not Status.RUNNING:
+                    break
             await asyncio.sleep(POLL_SECONDS)
+    if met is not None:
+        return met
     raise CommandError(
         f"the directive is written (lane {sent.lane}, offset {sent.offset}), "
         f"but was not met within {WAIT_SECONDS_MAX:g} s",
@@ -88,8 +93,8 @@ async def ask(
 
 
 def require_success(directive: Directive) -> None:
-    """End the command if the directive did not succeed, and does not wait for its time."""
-    if directive.status not in {Status.SUCCEEDED, Status.REQUESTED}:
+    """End the command if the directive has ended and did not succeed."""
+    if directive.status not in {Status.SUCCEEDED, Status.REQUESTED, Status.RUNNING}:
         verb = "" if directive.status is Status.FAILED else "was "
         raise CommandError(
             f"the directive {verb}{directive.status.value}: {directive.error}", "mend that, and send it anew"

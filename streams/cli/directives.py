@@ -61,7 +61,7 @@ def send(
     require_payload(name, data)
     _require_times({"--not-before": not_before, "--expires": expires})
     extensions = {intake.NOT_BEFORE: not_before, intake.EXPIRES: expires}
-    _finish(run(ask(access(), tenant, name, data, key, extensions)), as_json=as_json)
+    finish(run(ask(access(), tenant, name, data, key, extensions)), as_json=as_json)
 
 
 @directives.command()
@@ -71,7 +71,7 @@ def send(
 def cancel(*, key: str, tenant: str, as_json: bool) -> None:
     """Take back a directive that waits for its time."""
     require_name(tenant)
-    _finish(run(ask(access(), tenant, CANCEL, json.dumps({"key": key}))), as_json=as_json)
+    finish(run(ask(access(), tenant, CANCEL, json.dumps({"key": key}))), as_json=as_json)
 
 
 @directives.command()
@@ -123,7 +123,8 @@ async def _all(at: Access, tenant: str) -> list[Directive]:
         return await directives_of(changelog, tenant)
 
 
-def _finish(directive: Directive, *, as_json: bool) -> None:
+def finish(directive: Directive, *, as_json: bool) -> None:
+    """Show how a directive has ended. Raises `CommandError` if it did not succeed."""
     _print(directive, as_json=as_json)
     require_success(directive)
 

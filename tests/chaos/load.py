@@ -6,12 +6,12 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from tests.chaos.tenants import Sent, Traffic
+from tests.chaos.tenants import Sent
 from tests.chaos.waiting import until
 
 log = logging.getLogger(__name__)
@@ -22,6 +22,15 @@ ACKNOWLEDGED_SECONDS_MAX: Final = 120
 TRICKLE_SECONDS: Final = 0.1
 
 
+class Source(Protocol):
+    """Makes records, one after another."""
+
+    made: int
+
+    def take(self, count: int) -> list[Sent]:
+        """Return the next records."""
+
+
 @dataclass(slots=True)
 class Feeder:
     """Sends to each lane in order. What was acknowledged is accepted; of the rest nobody knows."""
@@ -29,7 +38,7 @@ class Feeder:
     bootstrap: str
     topic: str
     lanes: int
-    traffic: Traffic
+    traffic: Source
     budget: int
     accepted: set[tuple[str, int]] = field(default_factory=set)
     failed: int = 0

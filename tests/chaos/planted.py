@@ -54,6 +54,19 @@ def outputs_last() -> None:
     _patch(TransactionalWriter, "commit", commit)
 
 
+def status_first() -> None:
+    """Write outputs before the change that they tell of, and leave a moment in between."""
+    whole = TransactionalWriter.commit
+
+    async def commit(writer: TransactionalWriter, what: Commit, *, due: Mapping[str, int]) -> int:
+        if what.outputs:
+            await whole(writer, replace(what, changes={}, journal=b""), due={})
+            await asyncio.sleep(WIDENED_SECONDS)
+        return await whole(writer, replace(what, outputs={}), due=due)
+
+    _patch(TransactionalWriter, "commit", commit)
+
+
 def no_fence() -> None:
     """Give each process transactional ids of its own: an old owner that does not know commits on."""
     honest = vars(kafka)["AIOKafkaProducer"]
@@ -81,7 +94,7 @@ def restore_first() -> None:
 
 
 PLANTS: Final[Mapping[str, Callable[[], None]]] = {
-    bug.__name__: bug for bug in (outputs_first, outputs_last, no_fence, restore_first)
+    bug.__name__: bug for bug in (outputs_first, outputs_last, status_first, no_fence, restore_first)
 }
 
 

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -19,6 +19,7 @@ from streams.broker.config import BrokerSettings
 from streams.broker.embedded import EmbeddedKafka
 from streams.settings import KafkaSettings
 from streams.topics import TOPICS, TopicNames
+from tests.chaos.answers import Judgement
 from tests.chaos.churn import Churn
 from tests.chaos.faults import Blow, Striker, strikes
 from tests.chaos.fleet import Fleet, WorkerSettings
@@ -62,6 +63,8 @@ class Wish:
     churn: bool = False
     """Whether workers join and leave in the middle third of the strikes."""
     plant: str = ""
+    directives: int = 0
+    """How many are asked for beside the signals."""
 
     def strikes(self) -> Sequence[Sequence[Blow]]:
         """Return the strikes in their order."""
@@ -73,6 +76,8 @@ class Outcome:
     """What a run has shown."""
 
     verdict: Verdict = field(default_factory=Verdict)
+    judgement: Judgement = field(default_factory=Judgement)
+    """Of the directives, if there were any."""
     facts: dict[str, Any] = field(default_factory=dict)
     failure: str = ""
     """Why the run could not go on, if it could not. What had been sent till then was judged all the same."""
@@ -121,13 +126,12 @@ class Chaos:
     async def run(self) -> Outcome:
         """Do all of it. Raises nothing that the pipeline under test could cause."""
         wish = self.wish
-        traffic = Traffic(self.tenants, Random(wish.seed + 2))
-        async with Feeder(self._broker.bootstrap, PREFIX + topics.SIGNALS_IN, LANES, traffic, wish.signals) as feeder:
+        async with self.feeder() as feeder:
             striker = Striker(self._fleet, self._broker, feeder, self._pulse, Random(wish.seed + 3))
             for slot in range(wish.residents):
                 self._fleet.start(slot)
             supervisor = asyncio.create_task(self._fleet.supervise())
-            watcher = asyncio.create_task(self._pulse.watch())
+            watchers = [asyncio.create_task(watcher) for watcher in self.watchers()]
             evidence = Evidence(LANES)
             try:
                 await self._set_policies()
@@ -139,11 +143,37 @@ class Chaos:
                 self.outcome.failure = str(error)
                 self._say(f"cannot go on: {error}")
             finally:
-                await _end(supervisor, watcher)
+                await _end(supervisor, *watchers)
             await self._end_workers()
             await self._judge(evidence, feeder)
             self._report(striker, feeder)
         return self.outcome
+
+    @asynccontextmanager
+    async def feeder(self) -> AsyncIterator[Feeder]:
+        """Give who sends the load."""
+        wish, bootstrap = self.wish, self._broker.bootstrap
+        traffic = Traffic(self.tenants, Random(wish.seed + 2))
+        async with Feeder(bootstrap, PREFIX + topics.SIGNALS_IN, LANES, traffic, wish.signals) as feeder:
+            yield feeder
+
+    def watchers(self) -> list[Coroutine[Any, Any, None]]:
+        """Return what goes on beside the run."""
+        return [self._pulse.watch()]
+
+    @asynccontextmanager
+    async def drained(self) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
+        """Give what tells whether all that was sent beside the signals has ended."""
+
+        async def done() -> bool:
+            return True
+
+        yield done
+
+    async def also_read(self, evidence: Evidence) -> int:
+        """Read back what was sent beside the signals; return how many commands that were."""
+        del evidence
+        return 0
 
     async def _set_policies(self) -> None:
         """Send the commands and wait until they are in force, whatever worker comes first."""
@@ -199,7 +229,7 @@ class Chaos:
 
     async def _drain(self, evidence: Evidence, feeder: Feeder) -> None:
         """Wait until every record has been committed and nothing is deferred any more."""
-        async with self._log(topics.SIGNALS_IN) as inputs, self._log(topics.STATE) as state:
+        async with self._log(topics.SIGNALS_IN) as inputs, self._log(topics.STATE) as state, self.drained() as more:
 
             async def drained() -> bool:
                 async for record in inputs.rest():
@@ -210,7 +240,8 @@ class Chaos:
                     return False
                 reading = await self._pulse.read()
                 done = all(reading.committed[lane] > last for lane, last in evidence.last_offset.items())
-                return done and not any(evidence.account(tenant.name).queued for tenant in self.tenants)
+                queued = any(evidence.account(tenant.name).queued for tenant in self.tenants)
+                return done and not queued and await more()
 
             took = await until(drained, DRAIN_SECONDS_MAX, "all records through the door")
         self.outcome.facts["drain_seconds"] = round(took, 1)
@@ -254,7 +285,7 @@ class Chaos:
             async with self._log(topic) as read:
                 async for record in read.rest():
                     add(record)
-        commands = sum(bool(tenant.policy) for tenant in self.tenants)
+        commands = await self.also_read(evidence) or sum(bool(tenant.policy) for tenant in self.tenants)
         self.outcome.verdict = judge(evidence, self.tenants, feeder.accepted, commands)
         self.outcome.facts |= {
             "read_before_the_end": seen.read_in,

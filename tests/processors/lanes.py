@@ -45,6 +45,8 @@ class LaneInMemory:
     store: MemoryStore = field(default_factory=MemoryStore)
     commits: list[Commit] = field(default_factory=list)
     offsets: dict[str, int] = field(default_factory=dict)
+    stays_warm: bool = False
+    """Whether what a commit leaves ready is handed on to the next step, as a worker does."""
 
     @property
     def settings(self) -> LaneSettings:
@@ -72,7 +74,9 @@ class LaneInMemory:
             by_topic.setdefault(record.topic, []).append(record)
         after = {topic: found[-1].offset + 1 for topic, found in by_topic.items()}
         batch = Batch(by_topic, after, verdicts or {})
-        commit = advance(self.settings, self.position, self.store, batch, max(self.now_ms, self.position.now_ms))
+        warm = self.commits[-1].warm if self.stays_warm and self.commits else None
+        now_ms = max(self.now_ms, self.position.now_ms)
+        commit = advance(self.settings, self.position, self.store, batch, now_ms, warm)
         self.store.apply(commit.changes)
         self.position = commit.position
         self.commits.append(commit)

@@ -46,6 +46,9 @@ def check(world: World) -> None:
     for number, fold in folded.items():
         check_ledger(fold.position, world.cluster, number, _made(world, number))
     _check_accounts(world, model, folded)
+    for outcome, count in world.asker.check(lambda lane: folded[lane].store).items():
+        world.network.counts[f"asked_{outcome}"] = count
+    world.network.counts |= world.clearer.check(lambda lane: folded[lane].store)
 
 
 def _check_log(world: World) -> None:

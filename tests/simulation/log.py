@@ -24,6 +24,7 @@ TOPICS: Final = (
     names.COMMANDS,
     names.DIRECTIVES,
     names.AUDIT,
+    names.EXPORTS,
     names.SIGNALS,
     names.DEAD_LETTERS,
     names.STATE,

@@ -3,6 +3,7 @@
 from typing import Final
 
 from tests.simulation.mutation import Bug
+from tests.simulation.planted_schedule import SCHEDULE_BUGS
 
 __all__ = ["BUGS", "Bug"]
 
@@ -279,4 +280,5 @@ BUGS: Final = (
         OWNER + "_commit",
         {"self.due_ms = 0": "pass"},
     ),
+    *SCHEDULE_BUGS,
 )

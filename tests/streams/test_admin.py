@@ -76,9 +76,11 @@ async def test_another_number_of_lanes_is_refused_for_all_topics_at_once(kafka: 
         (names.SIGNALS, "cleanup.policy", "compact"),
         (names.DEAD_LETTERS, "max.message.bytes", "1000000"),
         (names.STATE, "delete.retention.ms", "60000"),
+        (names.DATA_KEYS, "segment.ms", "604800000"),
+        (names.DATA_KEYS, "delete.retention.ms", "604800000"),
     ],
 )
-async def test_a_setting_that_would_lose_data_is_refused(
+async def test_a_setting_that_would_lose_data_or_keep_what_is_to_go_is_refused(
     kafka: str, unique: str, topic: str, setting: str, value: str
 ) -> None:
     wanted = next(one for one in TOPICS if one.name == topic)

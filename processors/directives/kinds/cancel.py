@@ -23,10 +23,11 @@ def _apply(place: Place, wanted: Cancel) -> Applied:
         raise RefusedError(message)
     directive = unpack(packed)
     if directive.status is not Status.REQUESTED:
-        message = f"directive {wanted.key!r} has {directive.status} already"
+        running = directive.status is Status.RUNNING
+        message = f"directive {wanted.key!r} " + ("runs already" if running else f"has {directive.status} already")
         raise RefusedError(message)
     before, after = ({"key": wanted.key, "status": status} for status in (directive.status, Status.CANCELLED))
-    return Applied(before, after, cancelled=directive)
+    return Applied(before, after, cancelled=(directive,))
 
 
 DEFINITION: Final = Definition(CANCEL, "cancel a directive that waits for its time", "directive:write", Cancel, _apply)

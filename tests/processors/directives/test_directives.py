@@ -269,3 +269,26 @@ def test_a_payload_is_never_in_what_is_told() -> None:
     lane = LaneInMemory()
     send(lane, "hopline.tenant.suspend", "k", {"reason": "a secret"})
     assert b"a secret" not in json.dumps(lane.told()).encode()
+
+
+def test_a_tenant_that_is_deleted_takes_what_waits_along() -> None:
+    lane = LaneInMemory()
+    send(lane, SET, "other", {"burst": 7}, tenant="beta", notbefore=rfc3339(NOW_MS + 1_000))
+    send(lane, SET, "a", {"burst": 7}, notbefore=rfc3339(NOW_MS + 1_000))
+    send(lane, "hopline.tenant.delete", "d", notbefore=rfc3339(NOW_MS + 1_000))
+    send(lane, SET, "z", {"burst": 9}, notbefore=rfc3339(NOW_MS + 2_000))
+    send(lane, SET, "y", {"status": "active"}, notbefore=rfc3339(NOW_MS + 1_000))
+    lane.now_ms += 1_000
+    lane.step()
+    lane.now_ms += 1_000
+    lane.step()
+    ends = [(told["tenantid"], told["data"]["key"], told["data"]["status"]) for told in lane.told()][5:]
+    assert ends == [
+        ("acme", "a", "succeeded"),
+        ("acme", "y", "cancelled"),
+        ("acme", "z", "cancelled"),
+        ("acme", "d", "succeeded"),
+        ("beta", "other", "succeeded"),
+    ]
+    assert balanced(lane)
+    assert not [key for key in lane.store.values if b"waits/" in key]
