@@ -122,7 +122,7 @@ class Reading:
         """Tell the database that nothing more was there."""
         await self._write((), {})
 
-    def begins(self, partition: TopicPartition) -> int:
+    def first(self, partition: TopicPartition) -> int:
         """Return the first offset that the topic still has."""
         return self._begins[partition]
 

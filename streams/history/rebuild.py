@@ -42,7 +42,7 @@ async def rebuild(
                 reading = Reading(source, consumer, writer)
                 ends = await reading.begin()
                 if not lose:
-                    begins = {place: reading.begins(partition) for partition, place in source.partitions().items()}
+                    begins = {place: reading.first(partition) for partition, place in source.partitions().items()}
                     await asyncio.to_thread(_require_no_loss, home, begins)
                 # Up to where it all ends now; what comes meanwhile is the projector's, from the same offsets.
                 while any([await reading.at(partition) < end for partition, end in ends.items()]):
