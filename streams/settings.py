@@ -106,6 +106,13 @@ class Settings(BaseModel):
         2_000, ge=1, le=100_000, description="events waiting for Kafka before the gateway answers 429"
     )
 
+    history: SecretStr = Field(
+        SecretStr("history"),
+        description="where history is kept: a folder, below data_dir if it is relative, or postgresql://USER@HOST/NAME",
+    )
+    history_days: float = Field(7, gt=0, le=3_650, description="how long history keeps a row")
+    history_port: Port = Field(8090, description="the history's metrics and health")
+
     strict_tenants: bool = Field(False, description="refuse signals of tenants that nobody created")
     command_permissions: str = Field(
         "*",

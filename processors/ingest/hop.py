@@ -162,9 +162,19 @@ def _once(door: Door, record: Record, signal: Signal, member: bytes, account: Ac
         headers = [header for header in headers if header[0] not in names.OURS]
     if (traceparent := trace.sampled(signal)) is not None:
         headers = _traced(step, record, signal, member, headers, traceparent)
+    headers.append((names.CAME, _came(record)))
     headers.append(format_header(step.write_format))
     step.emit(topics.SIGNALS, step.lane, (signal.tenant.encode(), value, headers))
     step.handled_ms.append(record.timestamp)
+
+
+def _came(record: Record) -> bytes:
+    """Return where and when a record entered the log: what history tells of a signal's way."""
+    came = b"%d/%d" % (record.offset, record.timestamp)
+    for name, value in record.headers:
+        if name == names.MOVED and value:
+            came += b"/" + value
+    return came
 
 
 def _traced(

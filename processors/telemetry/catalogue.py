@@ -83,6 +83,10 @@ GATEWAY_EVENTS: Final = _counter(
 GATEWAY_REQUESTS: Final = _counter("hopline_gateway_requests_total", "Requests at the gateway, by status.", "status")
 GATEWAY_DURATION: Final = _histogram("hopline_gateway_request_seconds", "From a request's head to its answer.")
 GATEWAY_INFLIGHT: Final = _gauge("hopline_gateway_inflight", "Events that wait for Kafka.")
+HISTORY_LAG: Final = _gauge("hopline_history_lag_seconds", "How far history is behind the topics.")
+HISTORY_PROGRESS: Final = _gauge("hopline_history_progress_ratio", "How much of what the topics hold is in history.")
+HISTORY_ROWS: Final = _counter("hopline_history_rows_total", "Rows written into history.")
+HISTORY_FORGOTTEN: Final = _counter("hopline_history_forgotten_total", "Rows removed from history for their age.")
 BUILD: Final = _gauge("hopline_build_info", "Always 1; the labels tell the version.", "version")
 
 METRICS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

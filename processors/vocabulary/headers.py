@@ -13,7 +13,10 @@ STEPPED: Final = "stepped"
 BY: Final = "by"
 """Set on a signal that a hop behind the door has written: which one."""
 
-OURS: Final = frozenset({FORMAT, MOVED, STEPPED, BY})
+CAME: Final = "came"
+"""Set on an admitted signal: its offset in the lane's input, when it was written, where it was moved from."""
+
+OURS: Final = frozenset({FORMAT, MOVED, STEPPED, BY, CAME})
 """Not passed on from what a sender wrote: between hops they mean something."""
 
 DEAD_REASON: Final = "dl_reason"

@@ -11,6 +11,7 @@ from streams.admin import KafkaAwayError, TopicMismatchError, TopicsMissingError
 from streams.broker.errors import BrokerError
 from streams.cluster import NoClusterError
 from streams.gateway.errors import NotLoopbackError, PortTakenError
+from streams.history.store import HistoryError
 from streams.settings import SettingsError
 
 FAILED: Final = 1
@@ -42,6 +43,7 @@ _REMEDIES: Final[dict[type[Exception], tuple[int, str]]] = {
     TopicsMissingError: (FAILED, ""),
     BrokerError: (FAILED, ""),
     PortTakenError: (FAILED, ""),
+    HistoryError: (FAILED, ""),
     UnreadableFormatError: (FAILED, "use the version of Hopline that wrote it, or a newer one"),
 }
 EXPECTED: Final = tuple(_REMEDIES)

@@ -20,6 +20,8 @@ _COMMANDS: Final = {
     "tail": ("tail", "Show records as they are committed."),
     "topics": ("topics", "Show the topics: lag, open transactions, size."),
     "tenants": ("tenants", "Show tenants, set their status and limits."),
+    "signals": ("signals", "Search, show and export signals, and what caused what."),
+    "history": ("history", "Keep what became of every signal in a database; build it anew."),
     "directives": ("directives", "Change a tenant while the pipeline runs: send, list, show, cancel."),
     "integrations": ("integrations", "Set what a tenant works with; secrets are sealed before they are sent."),
     "secrets": ("secrets", "Keep the keys of tenants' secrets: list, renew, destroy, wrap anew."),

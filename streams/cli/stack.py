@@ -42,6 +42,7 @@ class Stack:
         self.settings: Settings = found.settings
         self.bootstrap = ""
         self.gateway_url = ""
+        self.history_url = ""
         self.worker_urls: tuple[str, ...] = ()
         self._found = found
         self._processes = processes
@@ -54,6 +55,7 @@ class Stack:
         self._watch: asyncio.Task[None] | None = None
         self._workers: list[Keeper] = []
         self._gateway: Keeper | None = None
+        self._history: Keeper | None = None
         self._source: Keeper | None = None
 
     @property
@@ -69,7 +71,7 @@ class Stack:
     @property
     def keepers(self) -> list[Keeper]:
         """All programs that are kept running."""
-        return [*self._workers, *([self._gateway] if self._gateway else []), *([self._source] if self._source else [])]
+        return [*self._workers, *filter(None, (self._gateway, self._history, self._source))]
 
     async def __aenter__(self) -> Self:
         require_loopback(self.settings.host)
@@ -97,10 +99,16 @@ class Stack:
         )
         web, own_web = ports.choose(self._found, "web_port", self._processes)
         gateway, own_gateway = ports.choose(self._found, "gateway_port")
+        history, own_history = ports.choose(self._found, "history_port")
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         self.worker_urls = tuple(f"http://{host}:{web + slot}" for slot in range(self._processes))
         self.gateway_url = f"http://{host}:{gateway}"
-        for wanted, chosen, own in ((settings.web_port, web, own_web), (settings.gateway_port, gateway, own_gateway)):
+        self.history_url = f"http://{host}:{history}"
+        for wanted, chosen, own in (
+            (settings.web_port, web, own_web),
+            (settings.gateway_port, gateway, own_gateway),
+            (settings.history_port, history, own_history),
+        ):
             if wanted and not own:
                 self._tell(f"port {wanted} is taken; {chosen} is used instead")
         self._environment = {
@@ -110,10 +118,13 @@ class Stack:
             "HOPLINE_WEB_PORT": str(web),
             "HOPLINE_GATEWAY_PORT": str(gateway),
             **secret.environment(settings),
+            "HOPLINE_HISTORY_PORT": str(history),
             **self._overrides,
         }
         self._workers = [self._keeper(f"worker-{slot}", ("streams.worker",), slot) for slot in range(self._processes)]
         self._gateway = self._keeper("gateway", ("streams.gateway",), 0)
+        # Nobody waits for it: the pipeline is ready without.
+        self._history = self._keeper("history", ("streams.history",), 0)
         for keeper in self.keepers:
             keeper.begin()
         self._leave_word()
@@ -212,7 +223,7 @@ class Stack:
 
     async def stop(self) -> None:
         """Stop the source, the gateway, the workers and the broker, in this order, each within a bounded time."""
-        for group in ([self._source], [self._gateway], self._workers):
+        for group in ([self._source], [self._gateway], self._workers, [self._history]):
             await asyncio.gather(*(keeper.stop() for keeper in group if keeper is not None))
         if self._watch is not None:
             self._watch.cancel()

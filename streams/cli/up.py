@@ -101,6 +101,7 @@ def _where(stack: Stack, *, demo: bool) -> list[str]:
         f"  Kafka    {stack.bootstrap}",
         f"  gateway  {url}/v1/signals  (POST; also /healthz /readyz /metrics)",
         *[f"  worker   {worker}/metrics  (also /healthz /readyz /lanes)" for worker in stack.worker_urls],
+        f"  history  {stack.history_url}/metrics  (also /healthz /readyz; `hopline signals search`)",
         f"  logs     {stack.logs}",
         "  try      " + ", ".join(f"{prefix}hopline {name}" for name in ("tail", "topics", "tenants list", "ledger")),
         ""

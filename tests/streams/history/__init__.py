@@ -1,0 +1,1 @@
+"""Tests of history: rows, filters, databases, the projector."""
