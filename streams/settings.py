@@ -80,6 +80,12 @@ class Settings(BaseModel):
         False, description="embedded Kafka: write through to the disk, so that a power cut loses nothing"
     )
 
+    secret_key: SecretStr = Field(
+        SecretStr(""),
+        description="secret that keys and seals derive from, at least 32 characters; embedded Kafka: made by itself",
+    )
+    secret_key_file: str = Field("", description="file that holds the secret_key, instead of it")
+
     application: str = Field("hopline", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="consumer group and id prefix")
     topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,100}$", description="put before every topic's name")
     lanes: int = Field(8, ge=1, le=LANES_MAX, description="partitions of each topic; fixed for a cluster's life")

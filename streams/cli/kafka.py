@@ -1,13 +1,14 @@
 """`hopline kafka`: the embedded Kafka alone, and where the running one is."""
 
 import os
+import shlex
 import signal
 import threading
 from contextlib import suppress
 
 import click
 
-from streams import cluster
+from streams import cluster, secret
 from streams.broker.config import BrokerSettings
 from streams.broker.embedded import EmbeddedKafka
 from streams.cli.access import loaded
@@ -84,7 +85,10 @@ def status(*, as_json: bool) -> None:
 @kafka.command("shell-env")
 def shell_env() -> None:
     """Print what a shell needs to find it: eval "$(hopline kafka shell-env)"."""
-    click.echo(f"export HOPLINE_KAFKA={cluster.bootstrap(loaded().settings)}")
+    settings = loaded().settings
+    found = {"HOPLINE_KAFKA": cluster.bootstrap(settings), **secret.environment(settings)}
+    for name, value in found.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
 
 
 def _running(settings: Settings) -> RunningCluster:

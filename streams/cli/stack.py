@@ -11,7 +11,7 @@ from typing import Final, Self
 
 import aiohttp
 
-from streams import cluster
+from streams import cluster, secret
 from streams.admin import ensure_topics
 from streams.broker.config import BrokerSettings
 from streams.broker.embedded import EmbeddedKafka
@@ -109,6 +109,7 @@ class Stack:
             "HOPLINE_DATA_DIR": str(self._data_dir),
             "HOPLINE_WEB_PORT": str(web),
             "HOPLINE_GATEWAY_PORT": str(gateway),
+            **secret.environment(settings),
             **self._overrides,
         }
         self._workers = [self._keeper(f"worker-{slot}", ("streams.worker",), slot) for slot in range(self._processes)]
