@@ -159,10 +159,11 @@ class Settings(BaseModel):
             self.kafka_key_file,
         )
 
-    def directives(self) -> DirectivesSettings:
+    def directives(self, requester_key: bytes = b"") -> DirectivesSettings:
         """Return what the directives hop is told."""
         granted = self.command_permissions.split(",")
-        return DirectivesSettings(self.ingest(), frozenset(filter(None, (name.strip() for name in granted))))
+        permissions = frozenset(filter(None, (name.strip() for name in granted)))
+        return DirectivesSettings(self.ingest(), permissions, requester_key)
 
     def ingest(self) -> IngestSettings:
         """Return what the ingest hop is told."""

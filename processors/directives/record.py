@@ -48,6 +48,8 @@ class Directive(msgspec.Struct, array_like=True, gc=False):
     finished_ms: int = 0
     error: str = ""
     version: int = VERSION
+    granted: tuple[str, ...] = ()
+    """What its requester may: it counts when the directive is carried out, too."""
 
 
 class Head(msgspec.Struct, array_like=True, gc=False):

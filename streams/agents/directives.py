@@ -5,14 +5,16 @@ from typing import Any
 import faust
 from faust.types import StreamT
 
-from processors.directives import DirectivesHop
+from processors.directives import DirectivesHop, requester
+from streams import secret
 from streams.agents.host import CONCURRENCY_MAX, Work, channel, serve
 from streams.settings import Settings
 
 
 def hop(settings: Settings) -> DirectivesHop:
     """Return the pure hop that this agent carries out."""
-    return DirectivesHop(settings.directives())
+    key = secret.derived(settings, requester.PURPOSE) if secret.is_given(settings) else b""
+    return DirectivesHop(settings.directives(key))
 
 
 def declare(app: faust.App, settings: Settings) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 import msgspec
 
-from processors.directives import intake, kinds
+from processors.directives import kinds, names
 from processors.directives.definition import judged
 from processors.directives.kinds.cancel import CANCEL
 from processors.directives.record import Directive, Status
@@ -69,7 +69,7 @@ def send(
     """Ask for a directive, and wait until it has ended or waits for its time. Exit code 1 if it did not succeed."""
     require_name(tenant)
     _judge(name, data, {"--not-before": not_before, "--expires": expires})
-    extensions = {intake.NOT_BEFORE: not_before, intake.EXPIRES: expires}
+    extensions = {names.NOT_BEFORE: not_before, names.EXPIRES: expires}
     _finish(run(_send(access(), tenant, name, data, key or new_id(), extensions)), as_json=as_json)
 
 
@@ -140,7 +140,7 @@ async def _send(
         "type": name,
         "tenantid": tenant,
         "datacontenttype": "application/json",
-        intake.KEY: key,
+        names.KEY: key,
         **{extension: text for extension, text in extensions.items() if text is not None},
         "data": json.loads(data),
     }

@@ -3,7 +3,16 @@
 from typing import Any, Final
 
 from processors.directives.definition import Definition
-from processors.directives.kinds import cancel, hold, limits, tenant_set, tenant_status
+from processors.directives.kinds import (
+    cancel,
+    hold,
+    key_create,
+    key_revoke,
+    key_rotate,
+    limits,
+    tenant_set,
+    tenant_status,
+)
 
 ALL: Final[tuple[Definition[Any], ...]] = (
     *tenant_status.DEFINITIONS,
@@ -11,5 +20,8 @@ ALL: Final[tuple[Definition[Any], ...]] = (
     limits.DEFINITION,
     *hold.DEFINITIONS,
     cancel.DEFINITION,
+    key_create.DEFINITION,
+    key_rotate.DEFINITION,
+    key_revoke.DEFINITION,
 )
 BY_NAME: Final[dict[str, Definition[Any]]] = {definition.name: definition for definition in ALL}
