@@ -83,6 +83,10 @@ GATEWAY_EVENTS: Final = _counter(
 GATEWAY_REQUESTS: Final = _counter("hopline_gateway_requests_total", "Requests at the gateway, by status.", "status")
 GATEWAY_DURATION: Final = _histogram("hopline_gateway_request_seconds", "From a request's head to its answer.")
 GATEWAY_INFLIGHT: Final = _gauge("hopline_gateway_inflight", "Events that wait for Kafka.")
+GATEWAY_REFUSED: Final = _counter(
+    "hopline_gateway_refused_total", "Requests and events refused for their key or their tenant.", "reason"
+)
+GATEWAY_KEYS: Final = _gauge("hopline_gateway_keys", "API keys that the gateway knows.")
 BUILD: Final = _gauge("hopline_build_info", "Always 1; the labels tell the version.", "version")
 
 METRICS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

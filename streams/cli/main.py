@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "topics": ("topics", "Show the topics: lag, open transactions, size."),
     "tenants": ("tenants", "Show tenants, set their status and limits."),
     "directives": ("directives", "Change a tenant while the pipeline runs: send, list, show, cancel."),
+    "keys": ("keys", "Make API keys, see who uses them, rotate and revoke them."),
     "audit": ("audit", "Show who changed what of a tenant and when; prove that nobody changed that."),
     "ledger": ("ledger", "Show what became of every record, and prove it."),
     "config": ("config", "Show each setting, its value and its source."),

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from processors.vocabulary import rules
+from processors.vocabulary.access import TIER
+from processors.vocabulary.permissions import EVERYTHING, allows
 
-EVERYTHING: Final = "*"
-NORMAL: Final = "normal"
+NORMAL: Final = TIER
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Caller:
 
     def may(self, permission: str) -> bool:
         """Return whether it has a permission."""
-        return EVERYTHING in self.permissions or permission in self.permissions
+        return allows(self.permissions, permission)
 
     def may_speak_for(self, tenant: str) -> bool:
         """Return whether it may name a tenant. Reserved ones are nobody's who is bound to a tenant."""
