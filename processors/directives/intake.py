@@ -12,6 +12,8 @@ from processors.vocabulary.reasons import Problem
 from processors.vocabulary.signal import Scalar, Signal, attributes, data_of
 from processors.vocabulary.timestamps import is_time, milliseconds
 
+__all__ = ["BY_KAFKA", "EXPIRES", "KEY", "NOT_BEFORE", "PAYLOAD_BYTES_MAX", "REQUESTER", "Asked", "asked_of"]
+
 BY_KAFKA: Final = "kafka"
 """Who asks over Kafka is whoever may write to `commands`; what the event says of its requester is only claimed."""
 PAYLOAD_BYTES_MAX: Final = 65_536

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import Final
 
 EVERYTHING: Final = "*"
+SIGNAL_READ: Final = "signal:read"
 SIGNAL_WRITE: Final = "signal:write"
 TENANT_WRITE: Final = "tenant:write"
 LIMIT_WRITE: Final = "limit:write"
@@ -13,6 +14,7 @@ DIRECTIVE_WRITE: Final = "directive:write"
 KEY_WRITE: Final = "key:write"
 
 PERMISSIONS: Final = {
+    SIGNAL_READ: "see signals as they come",
     SIGNAL_WRITE: "send signals",
     TENANT_WRITE: "create, suspend, resume and delete a tenant, and set its policy",
     LIMIT_WRITE: "set a tenant's rate, burst and queue",

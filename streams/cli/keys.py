@@ -7,21 +7,16 @@ from typing import Any, Final
 
 import click
 
-from processors.directives import kinds
-from processors.directives.definition import judged
 from processors.directives.kinds.key_create import CREATE
 from processors.directives.kinds.key_revoke import REVOKE
 from processors.directives.kinds.key_rotate import GRACE_SECONDS, ROTATE
-from processors.directives.record import Directive, Status
 from processors.vocabulary.access import SYSTEM, TIER, AccessKey
 from processors.vocabulary.permissions import EVERYTHING, PERMISSIONS, SIGNAL_WRITE
 from streams import access as reading
 from streams.cli.access import Access, access, run
-from streams.cli.asking import ask
+from streams.cli.asking import ask, require_name, require_payload, require_success
 from streams.cli.errors import MISUSED, CommandError
 from streams.cli.output import json_option, moment, print_json, print_table
-from streams.cli.sending import new_id
-from streams.cli.tenants import require_name
 from streams.keys import Pepper, new_key, new_prefix, prefix_of
 
 OPERATOR: Final = "operator"
@@ -109,7 +104,7 @@ def revoke(*, key: str, tenant: str | None, as_json: bool) -> None:
     """Let a key be good no more, at once and for ever. KEY is its name, as `list` shows it."""
     at = access()
     there = _one(at, key, tenant)
-    _require(_ask(at, there.tenant, REVOKE, {"prefix": there.prefix}))
+    _ask(at, there.tenant, REVOKE, {"prefix": there.prefix})
     content = {"key": there.prefix, "tenant": _shown_tenant(there.tenant), "status": "revoked"}
     if as_json:
         print_json(content)
@@ -172,25 +167,15 @@ def _one(at: Access, name: str, tenant: str | None) -> AccessKey:
 def _ask_for_new(at: Access, tenant: str, name: str, prefix: str, wanted: dict[str, Any]) -> str:
     """Make a secret, ask for the directive that puts its hash in force, and return the key."""
     text = new_key(prefix)
-    _require(_ask(at, tenant, name, {**wanted, "hash": Pepper.of(at.settings).hash(text)}))
+    _ask(at, tenant, name, {**wanted, "hash": Pepper.of(at.settings).hash(text)})
     return text
 
 
-def _ask(at: Access, tenant: str, name: str, wanted: dict[str, Any]) -> Directive:
-    """Refuse at once what the pipeline would refuse later; else ask for it."""
+def _ask(at: Access, tenant: str, name: str, wanted: dict[str, Any]) -> None:
+    """Refuse at once what the pipeline would refuse later; else ask for it, and see it succeed."""
     data = json.dumps(wanted)
-    _, problems = judged(kinds.BY_NAME[name], data.encode())
-    if problems:
-        wrong = "; ".join(f"{problem.field.removeprefix('data.')} {problem.message}" for problem in problems)
-        raise CommandError(f"nothing was changed: {wrong}", "`hopline keys --help`", code=MISUSED)
-    return run(ask(at, tenant, name, data, new_id(), {}))
-
-
-def _require(directive: Directive) -> None:
-    if directive.status is not Status.SUCCEEDED:
-        raise CommandError(
-            f"the directive {directive.status.value}: {directive.error}", "mend that, and ask for it anew"
-        )
+    require_payload(name, data)
+    require_success(run(ask(at, tenant, name, data)))
 
 
 def _print_new(text: str, prefix: str, whose: str, *, as_json: bool) -> None:

@@ -16,7 +16,7 @@ from processors.vocabulary.ids import digest
 from processors.vocabulary.reasons import Problem
 from streams import keys, secret
 from streams.access import Access as Reading
-from streams.gateway.caller import Caller
+from streams.gateway.caller import CALLER, Caller
 from streams.gateway.errors import NotLoopbackError
 from streams.gateway.intake import Entry, NewId
 from streams.gateway.keyring import KEYS_MAX, Keyring, Refusal
@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 
 GUARDED: Final = "/v1/"
 """What asks for a key stands under this path."""
-CALLER: Final = web.RequestKey("caller", Caller)
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 NOT_READ_RETRY_AFTER_MS: Final = 1_000
 _FORBIDDEN: Final = "forbidden"

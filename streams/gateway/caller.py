@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from aiohttp import web
+
 from processors.vocabulary import rules
 from processors.vocabulary.access import TIER
 from processors.vocabulary.permissions import EVERYTHING, allows
@@ -28,3 +30,7 @@ class Caller:
     def may_speak_for(self, tenant: str) -> bool:
         """Return whether it may name a tenant. Reserved ones are nobody's who is bound to a tenant."""
         return self.tenant in {"", tenant} and rules.is_tenant(tenant, reserved_ok=not self.tenant)
+
+
+CALLER: Final = web.RequestKey("caller", Caller)
+"""Under which a request keeps its caller. Each one below /v1/ has it: a handler that finds none must fail."""

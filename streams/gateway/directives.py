@@ -27,8 +27,8 @@ from processors.vocabulary.record import Header, PlainRecord
 from processors.vocabulary.signal import CONTENT_TYPE
 from processors.vocabulary.timestamps import rfc3339
 from streams.gateway import problems
-from streams.gateway.access import CALLER, Access, idempotency_key
-from streams.gateway.caller import Caller
+from streams.gateway.access import Access, idempotency_key
+from streams.gateway.caller import CALLER, Caller
 from streams.gateway.ends import TENANT_ENDS_MAX, End, Ends
 from streams.gateway.intake import Entry
 from streams.gateway.limits import Body, Load, RefusedError
@@ -82,11 +82,13 @@ class Directives:
         self._outlet = outlet
         self._access = access
         self._ends = ends
+        # Not the signals' own: when those come too fast, somebody must still be able to suspend their tenant.
         self._load = load
         self._requester_key = requester_key
 
-    def register(self, router: web.UrlDispatcher) -> None:
+    def register(self, app: web.Application) -> None:
         """Add the routes."""
+        router = app.router
         router.add_post(PATH, self._ask)
         router.add_get(PATH, self._list)
         router.add_get(PATH + "/{key:.+}", self._show)

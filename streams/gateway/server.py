@@ -4,9 +4,8 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
@@ -18,11 +17,9 @@ from processors.vocabulary.partition import lane_of
 from processors.vocabulary.permissions import SIGNAL_WRITE
 from processors.vocabulary.reasons import Rejected
 from streams.gateway import intake, problems
-from streams.gateway.access import CALLER, Access, ids_for
-from streams.gateway.caller import Caller
+from streams.gateway.access import Access, ids_for
+from streams.gateway.caller import CALLER, Caller
 from streams.gateway.directives import PATH as DIRECTIVES_PATH
-from streams.gateway.directives import Directives
-from streams.gateway.ends import Ends
 from streams.gateway.intake import BATCH, Entry
 from streams.gateway.limits import Body, Load, RefusedError, bytes_max
 from streams.gateway.loopback import is_loopback
@@ -59,23 +56,27 @@ def _new_id() -> str:
     return uuid7(time.time_ns() // 1_000_000, os.urandom(10))
 
 
-@dataclass(frozen=True, slots=True)
-class Doors:
-    """What a gateway knows of keys and directives, and what it signs with."""
+class Part(Protocol):
+    """Routes of their own, in a module of their own."""
 
-    access: Access
-    ends: Ends = field(default_factory=Ends)
-    requester_key: bytes = field(default=b"", repr=False)
+    def register(self, app: web.Application) -> None:
+        """Add them."""
 
 
 class Gateway:
     """Takes events over HTTP and answers when Kafka has them."""
 
-    def __init__(self, settings: Settings, outlet: Outlet, metrics: Metrics, doors: "Doors | None" = None) -> None:
-        doors = doors or Doors(Access(settings, metrics))
-        self.access = doors.access
+    def __init__(
+        self,
+        settings: Settings,
+        outlet: Outlet,
+        metrics: Metrics,
+        parts: Sequence[Part] = (),
+        access: Access | None = None,
+    ) -> None:
+        self._parts = parts
+        self.access = access or Access(settings, metrics)
         self.load = Load(settings.gateway_inflight_max)
-        self._directives = Directives(outlet, self.access, doors.ends, self.load, doors.requester_key)
         self._lanes = settings.lanes
         self._batch_events_max = settings.gateway_batch_events_max
         self._outlet = outlet
@@ -89,10 +90,11 @@ class Gateway:
         """Return the web application."""
         app = web.Application(middlewares=[self._answer, self.access.authenticate])
         app.router.add_post(SIGNALS_PATH, self._signals)
-        self._directives.register(app.router)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._show_metrics)
+        for part in self._parts:
+            part.register(app)
         return app
 
     @web.middleware
@@ -114,7 +116,9 @@ class Gateway:
             log.exception("%s %s failed", request.method, request.path)
             response = _failed(problems.plain(500, "The gateway failed on this request; its log says how."))
         self._requests.of(str(response.status)).inc()
-        self._duration.observe(time.perf_counter() - began)
+        if isinstance(response, web.Response):
+            # A stream lasts as long as its client wants.
+            self._duration.observe(time.perf_counter() - began)
         return response
 
     async def _signals(self, request: web.Request) -> web.StreamResponse:

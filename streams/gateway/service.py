@@ -18,13 +18,17 @@ from processors.vocabulary import topics as names
 from streams import secret
 from streams.admin import ensure_topics
 from streams.gateway.access import Access, KeyTable, require_safe
+from streams.gateway.directives import Directives
 from streams.gateway.ends import SPAN, Ends
 from streams.gateway.errors import PortTakenError
 from streams.gateway.following import Follower
-from streams.gateway.limits import CONNECTIONS_MAX, IDLE_SECONDS_MAX
+from streams.gateway.limits import CONNECTIONS_MAX, IDLE_SECONDS_MAX, Load
 from streams.gateway.outlet import Outlet
-from streams.gateway.server import Doors, Gateway
+from streams.gateway.server import Gateway
+from streams.gateway.tail import Tail
 from streams.keys import Pepper, RedactingFormatter
+from streams.live.feed import Feed
+from streams.live.reader import LiveReader
 from streams.metrics import PROCESS, Metrics
 from streams.settings import Settings
 
@@ -62,10 +66,14 @@ class Serving:
         self._settings = settings
         kafka = settings.cluster(bootstrap)
         self.outlet = Outlet(kafka, settings.topics, lanes=settings.lanes, prepare=_preparation(settings, bootstrap))
+        feed = Feed()
+        tail = Tail(feed, LiveReader(kafka, settings.topics, settings.lanes, feed))
         table, ends = KeyTable(Pepper.of(settings) if secret.is_given(settings) else None), Ends()
         self.access = Access(settings, metrics, table)
         requester_key = secret.derived(settings, requester.PURPOSE) if secret.is_given(settings) else b""
-        self.gateway = Gateway(settings, self.outlet, metrics, Doors(self.access, ends, requester_key))
+        load = Load(settings.gateway_inflight_max)
+        directives = Directives(self.outlet, self.access, ends, load, requester_key)
+        self.gateway = Gateway(settings, self.outlet, metrics, (tail, directives), self.access)
         follow = partial(Follower, kafka, settings.topics, lanes=settings.lanes)
         self._followers = (follow(names.ACCESS, view=table), follow(names.AUDIT, view=ends, span=SPAN))
         self._runner = web.AppRunner(
