@@ -101,10 +101,11 @@ class Access:
         if not self.table.complete_once:
             raise RefusedError(_not_read())
         scheme, _, text = (sent[0] if len(sent) == 1 else "").partition(" ")
-        if scheme.lower() != "bearer":
+        text = text.strip()
+        if scheme.lower() != "bearer" or not text:
             raise self._unauthorized(Refusal.MISSING)
         now_ms = time.time_ns() // 1_000_000
-        found = self.table.ring.find(text.strip(), now_ms)
+        found = self.table.ring.find(text, now_ms)
         if isinstance(found, Refusal):
             raise self._unauthorized(found)
         caller, key = found
