@@ -61,7 +61,7 @@ def test_neither_the_audit_nor_a_signal_shows_a_hash() -> None:
         ("prefix", "not/letters"),
         ("hash", "hop_key0000000_secret"),
         ("permissions", []),
-        ("permissions", ["signal:wirte"]),
+        ("permissions", ["signal:drink"]),
         ("tier", "Gold!"),
         ("label", "x" * 101),
         ("label", "a\x07b"),
