@@ -1,5 +1,6 @@
 """The agent of the directives hop."""
 
+import logging
 from typing import Any
 
 import faust
@@ -9,11 +10,15 @@ from streams import secret
 from streams.agents import host
 from streams.settings import Settings
 
+log = logging.getLogger(__name__)
+
 
 def hop(settings: Settings) -> DirectivesHop:
     """Return the pure hop that this agent carries out."""
-    key = secret.derived(settings, requester.PURPOSE) if secret.is_given(settings) else b""
-    return DirectivesHop(settings.directives(key))
+    if not secret.is_given(settings):
+        log.warning("no secret_key is set: directives that are asked for through a gateway that has one are rejected")
+        return DirectivesHop(settings.directives())
+    return DirectivesHop(settings.directives(secret.derived(settings, requester.PURPOSE)))
 
 
 def declare(app: faust.App, settings: Settings) -> Any:

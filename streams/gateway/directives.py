@@ -43,6 +43,7 @@ WAIT_SECONDS_MAX: Final = 30
 LISTED: Final = 100
 RETRY_AFTER_MS: Final = 1_000
 _wait: Final = re.compile(r"(?:^|[,;\s])wait=([0-9]{1,4})(?![0-9])").search
+_JSON_TYPE: Final = "application/json"
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -96,6 +97,9 @@ class Directives:
         router.add_get(KINDS_PATH, self._kinds)
 
     async def _ask(self, request: web.Request) -> web.StreamResponse:
+        if request.content_type != _JSON_TYPE or "Content-Type" not in request.headers:
+            # A page of any site may send this machine a text, or a body of no type; JSON a browser lets it not.
+            raise RefusedError(_not_json())
         body = Body(self._load)
         try:
             content = await body.read(request, BODY_BYTES_MAX)
@@ -306,6 +310,17 @@ def _invalid(*found: Problem) -> Failure:
     )
 
 
+def _not_json() -> Failure:
+    return Failure(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        "Not JSON",
+        "Send the directive as JSON, and say so.",
+        (Problem("content-type", f"must be {_JSON_TYPE}"),),
+        closes=True,
+    )
+
+
 def _used(key: str) -> Failure:
     return Failure(
         HTTPStatus.CONFLICT,
@@ -322,4 +337,4 @@ def _rejected(end: End) -> Failure:
 
 def _json(status: HTTPStatus, content: dict[str, Any], location: str = "") -> web.Response:
     headers = {"Location": location} if location else None
-    return web.Response(status=status, body=_encode(content), content_type="application/json", headers=headers)
+    return web.Response(status=status, body=_encode(content), content_type=_JSON_TYPE, headers=headers)

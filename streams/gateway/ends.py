@@ -23,7 +23,11 @@ log = logging.getLogger(__name__)
 ENDS_MAX: Final = 50_000
 TENANT_ENDS_MAX: Final = 1_000
 WAITING_LINES_MAX: Final = 64
-SPAN: Final = Span(age_ms=KEPT_MS, records_max=ENDS_MAX)
+
+
+def span(lanes: int) -> Span:
+    """Return how much of the audit is read at first: what is kept at the most, whichever lanes it is in."""
+    return Span(age_ms=KEPT_MS, records_max=max(TENANT_ENDS_MAX, ENDS_MAX // lanes))
 
 
 class End(msgspec.Struct, frozen=True):

@@ -19,7 +19,7 @@ from streams import secret
 from streams.admin import ensure_topics
 from streams.gateway.access import Access, KeyTable, require_safe
 from streams.gateway.directives import Directives
-from streams.gateway.ends import SPAN, Ends
+from streams.gateway.ends import Ends, span
 from streams.gateway.errors import PortTakenError
 from streams.gateway.following import Follower
 from streams.gateway.limits import CONNECTIONS_MAX, IDLE_SECONDS_MAX, Load
@@ -75,7 +75,7 @@ class Serving:
         directives = Directives(self.outlet, self.access, ends, load, requester_key)
         self.gateway = Gateway(settings, self.outlet, metrics, (tail, directives), self.access)
         follow = partial(Follower, kafka, settings.topics, lanes=settings.lanes)
-        self._followers = (follow(names.ACCESS, view=table), follow(names.AUDIT, view=ends, span=SPAN))
+        self._followers = (follow(names.ACCESS, view=table), follow(names.AUDIT, view=ends, span=span(settings.lanes)))
         self._runner = web.AppRunner(
             self.gateway.application(),
             access_log=None,

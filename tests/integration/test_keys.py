@@ -69,6 +69,8 @@ class User:
         self, method: str, path: str, key: str, content: Any = None, **headers: str
     ) -> tuple[int, dict[str, Any]]:
         sent = {name.replace("_", "-"): text for name, text in headers.items()}
+        if path.startswith(DIRECTIVES):
+            sent["Content-Type"] = "application/json"
         sent |= {"Authorization": f"Bearer {key}"} if key else {}
         body = None if content is None else json.dumps(content).encode()
         async with self.http.request(method, self.url + path, data=body, headers=sent) as answer:

@@ -159,7 +159,7 @@ async def test_every_guarded_route_asks_for_a_key_and_shows_nothing_of_another_t
         async with site.client.request(route.method, path) as answer:
             assert answer.status == 401, path
         body = {"tenant": "bolt", **LIMIT_SET} if path == DIRECTIVES else event(tenantid="bolt")
-        sent = {} if path == DIRECTIVES else STRUCTURED
+        sent = {"Content-Type": "application/json"} if path == DIRECTIVES else STRUCTURED
         async with site.client.request(
             route.method,
             f"{path}?tenant=bolt",

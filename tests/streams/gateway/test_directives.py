@@ -155,3 +155,11 @@ async def test_a_list_is_bounded_and_newest_first(site: Site) -> None:
     for wrong in ("0", "x", "1001", "9" * 40, "-1", "²"):
         assert (await site.ask("GET", f"{DIRECTIVES}?limit={wrong}", key))[0] == 400
     assert (await site.ask("GET", f"{DIRECTIVES}/none", key))[0] == 404
+
+
+@pytest.mark.parametrize("sent", ["text/plain", "", "application/x-www-form-urlencoded", "multipart/form-data"])
+async def test_what_a_page_of_another_site_could_send_is_not_taken(site: Site, sent: str) -> None:
+    key = site.give("a")
+    status, _ = await site.ask("POST", DIRECTIVES, key, LIMIT_SET, Content_Type=sent)
+    assert status == 415
+    assert not site.outlet.taken

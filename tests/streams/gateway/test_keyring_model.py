@@ -5,6 +5,7 @@ them late or twice, and is made anew from the compacted topic. At each moment it
 are good by the newest record that it has of each key.
 """
 
+import hmac
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from typing_extensions import override
 
 from processors.directives.record import Status
 from processors.vocabulary import topics
-from processors.vocabulary.access import SYSTEM, AccessKey, is_prefix, unpack
+from processors.vocabulary.access import SYSTEM, AccessKey, is_prefix, pack, unpack
 from processors.vocabulary.timestamps import rfc3339
 from streams import keys
 from streams.gateway.caller import Caller
@@ -190,6 +191,33 @@ class Keys(RuleBasedStateMachine):
 
 Keys.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
 TestKeys = Keys.TestCase
+
+
+@pytest.mark.parametrize("hashes", [("",), ("previous",)])
+def test_a_strangers_key_costs_what_a_wrong_secret_costs(hashes: tuple[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    ring, done = Keyring(PEPPER), list[str]()
+    previous = PEPPER.hash("another") if hashes[0] else ""
+    key = AccessKey("acme", "0123456789", PEPPER.hash("one"), ("*",), created_ms=1, previous=previous)
+    ring.take(key.name, pack(key))
+
+    def counting(name: str) -> Callable[..., Any]:
+        plain = getattr(hmac, name)
+
+        def counted(*given: Any) -> Any:
+            done.append(name)
+            return plain(*given)
+
+        return counted
+
+    for name in ("digest", "compare_digest"):
+        monkeypatch.setattr(hmac, name, counting(name))
+    found = []
+    for prefix in ("0123456789", "9876543210"):
+        text = keys.new_key(prefix)
+        done.clear()
+        assert ring.find(text, 1) is Refusal.UNKNOWN
+        found.append(list(done))
+    assert found[0] == found[1]
 
 
 class _LastComeHolds(Keyring):
