@@ -101,6 +101,9 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="address that the web servers listen on")
     web_port: Port = Field(6066, description="a worker's metrics and health; slot n takes port + n")
     gateway_port: Port = Field(8080, description="the gateway's port")
+    require_keys: bool | None = Field(
+        None, description="each request needs an API key; left out: unless the gateway listens on loopback"
+    )
     gateway_batch_events_max: int = Field(1_000, ge=1, le=10_000, description="events of one request")
     gateway_inflight_max: int = Field(
         2_000, ge=1, le=100_000, description="events waiting for Kafka before the gateway answers 429"
@@ -166,10 +169,11 @@ class Settings(BaseModel):
             self.kafka_key_file,
         )
 
-    def directives(self) -> DirectivesSettings:
+    def directives(self, requester_key: bytes = b"") -> DirectivesSettings:
         """Return what the directives hop is told."""
         granted = self.command_permissions.split(",")
-        return DirectivesSettings(self.ingest(), frozenset(filter(None, (name.strip() for name in granted))))
+        permissions = frozenset(filter(None, (name.strip() for name in granted)))
+        return DirectivesSettings(self.ingest(), permissions, requester_key)
 
     def ingest(self) -> IngestSettings:
         """Return what the ingest hop is told."""

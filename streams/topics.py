@@ -12,6 +12,7 @@ _DAY_MS: Final = 24 * 3_600_000
 _INPUT_BYTES_MAX: Final = SIGNAL_BYTES_MAX + HEADER_BYTES_MAX + 16_384
 _DEAD_BYTES_MAX: Final = 2 * _INPUT_BYTES_MAX
 """Above the input's, so that whatever came in can be set aside whole."""
+_KEY_BYTES_MAX: Final = 65_536
 JOURNAL_RETENTION_MS: Final = 7 * _DAY_MS
 AUDIT_RETENTION_MS: Final = 400 * _DAY_MS
 DELETE_RETENTION_MS: Final = 7 * _DAY_MS
@@ -120,6 +121,20 @@ TOPICS: Final = (
         -1,
         _INPUT_BYTES_MAX,
         soon_gone=True,
+    ),
+    Topic(
+        names.ACCESS,
+        "the API keys as they are now, hashed: each gateway follows it",
+        Cleanup.COMPACT,
+        -1,
+        _KEY_BYTES_MAX,
+    ),
+    Topic(
+        names.KEY_USE,
+        "when each API key was last used, written by the gateways",
+        Cleanup.COMPACT,
+        -1,
+        _KEY_BYTES_MAX,
     ),
     Topic(
         names.DEAD_LETTERS,

@@ -1,6 +1,7 @@
 """The audit: who changed what and when, before and after, each entry bound to the one before it by its digest."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -28,6 +29,13 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     after: Any = None
     error: str = ""
     version: int = ENTRY_VERSION
+    event: str = ""
+    """The id of the event that asked."""
+    due_ms: int = 0
+    mark: str = ""
+    """Tells two directives under one key apart without telling their payloads; empty where no secret is given."""
+    kept: bool = True
+    """False for an answer that is not the directive's of this key: it was not its to give."""
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -39,7 +47,17 @@ def digest_of(line: bytes) -> bytes:
     return blake2b(line, digest_size=DIGEST_BYTES).digest()
 
 
-def extend(head: Head, tenant: str, directive: Directive, at_ms: int, *, before: object, after: object) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an entry says beside the directive itself."""
+
+    before: object = None
+    after: object = None
+    mark: str = ""
+    kept: bool = True
+
+
+def extend(head: Head, tenant: str, directive: Directive, at_ms: int, told: Told) -> bytes:
     """Return the next line, and move the end of the chain behind it."""
     head.sequence += 1
     line = _encode(
@@ -52,9 +70,13 @@ def extend(head: Head, tenant: str, directive: Directive, at_ms: int, *, before:
             key=directive.key,
             requester=directive.requester,
             outcome=directive.status,
-            before=before,
-            after=after,
+            before=told.before,
+            after=told.after,
             error=directive.error,
+            event=directive.id,
+            due_ms=directive.due_ms,
+            mark=told.mark,
+            kept=told.kept,
         )
     )
     head.digest = digest_of(line)

@@ -13,6 +13,8 @@ from processors.ingest.door import IngestSettings
 from processors.ingest.policy import TenantChange
 from processors.ingest.tenant import Policy, Status
 from processors.step import Step
+from processors.vocabulary import rules
+from processors.vocabulary.access import SYSTEM
 from processors.vocabulary.reasons import Problem
 
 P = TypeVar("P", bound=msgspec.Struct)
@@ -29,6 +31,8 @@ class Place:
     step: Step
     tenant: str
     ingest: IngestSettings
+    granted: frozenset[str] = frozenset()
+    """What its requester may."""
 
     def policy(self) -> Policy | None:
         """Return the tenant's policy; None if there is no such tenant."""
@@ -92,6 +96,12 @@ class Definition(Generic[P]):
     """What the shape does not say: bounds, and fields that must agree."""
     go_on: Callable[[Place, P, bytes], Applied] | None = None
     """For one whose work is spread over several commits: what `apply` left, from where it left it."""
+    for_system: bool = False
+    """Whether Hopline's own tenant takes it, too."""
+
+    def takes(self, tenant: str) -> bool:
+        """Tell whether a tenant may be asked for it."""
+        return rules.is_tenant(tenant, reserved_ok=False) or (self.for_system and tenant == SYSTEM)
 
 
 def judged(definition: Definition[P], payload: bytes) -> tuple[P | None, tuple[Problem, ...]]:

@@ -13,7 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from processors.dead_letters import condemn, set_aside
-from processors.directives import audit, kinds
+from processors.directives import audit, kinds, requester
+from processors.directives.audit import Told
 from processors.directives.definition import Applied, Definition, Place, RefusedError, judged
 from processors.directives.intake import Asked, asked_of
 from processors.directives.record import (
@@ -39,6 +40,7 @@ from processors.step import CulpritError, Outcome, Step, format_header
 from processors.vocabulary import envelope, topics
 from processors.vocabulary import headers as names
 from processors.vocabulary.ids import derived_id
+from processors.vocabulary.permissions import EVERYTHING, allows
 from processors.vocabulary.reasons import Rejected
 from processors.vocabulary.record import Header, Record
 from processors.vocabulary.signal import CONTENT_TYPE
@@ -49,7 +51,8 @@ GOING_ON_MAX: Final = 4
 """Directives that are spread over several commits, taken up again in one tick."""
 SOURCE: Final = "/hopline/directives"
 TYPE: Final = "hopline.directive."
-EVERYTHING: Final = "*"
+_USED: Final = "the idempotency key was used for another directive; take a new one"
+_STALE: Final = f"it was asked for more than {requester.AGE_MS_MAX // 60_000} minutes ago; ask again"
 _BY: Final[Header] = (names.BY, HOP.encode())
 _JSON: Final[Header] = (CONTENT_TYPE, b"application/cloudevents+json")
 _OUTCOMES: Final = {
@@ -69,6 +72,8 @@ class DirectivesSettings:
     ingest: IngestSettings = field(default_factory=IngestSettings)
     permissions: frozenset[str] = frozenset({EVERYTHING})
     """What those may ask for who can write to `commands`."""
+    requester_key: bytes = field(default=b"", repr=False)
+    """Checks who asks through a gateway; without it nobody is believed to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,8 @@ class DirectivesHop:
             if isinstance(signal, Rejected):
                 set_aside(step, HOP, topic, record, signal)
                 continue
-            self._take(step, asked_of(signal, step.now_ms))
+            settings = self.settings
+            self._take(step, asked_of(signal, step.now_ms, settings.requester_key, settings.permissions))
         _wake(step)
 
     def tick(self, step: Step) -> None:
@@ -106,19 +112,24 @@ class DirectivesHop:
     def _take(self, step: Step, asked: Asked) -> None:
         """Judge a directive; then end it, or let it wait for its time."""
         tenant, directive = asked.tenant, asked.directive
+        if asked.distrust:
+            self._refuse(step, tenant, directive, asked.distrust)
+            return
         before = _known(step, tenant, directive.key)
         if before is not None:
             if before.fingerprint == directive.fingerprint:
                 step.count(HOP, tenant, Outcome.DUPLICATE)
             else:
-                directive.error = "the idempotency key was used for another directive; take a new one"
-                _tell(step, tenant, directive, Status.REJECTED, kept=False)
+                self._refuse(step, tenant, directive, _USED)
+            return
+        if asked.stale:
+            self._refuse(step, tenant, directive, _STALE)
             return
         definition, payload, directive.error = self._judged(asked)
         if directive.error:
-            _tell(step, tenant, directive, Status.REJECTED)
+            self._tell(step, tenant, directive, Status.REJECTED)
         elif directive.due_ms > step.now_ms:
-            _schedule(step, tenant, directive)
+            self._schedule(step, tenant, directive)
         elif definition is not None:
             self._run(step, tenant, directive, definition, payload)
 
@@ -128,8 +139,9 @@ class DirectivesHop:
         definition = kinds.BY_NAME.get(directive.name)
         if definition is None:
             return None, None, f"there is no directive {directive.name!r}; `hopline directives kinds` lists them"
-        granted = self.settings.permissions
-        if EVERYTHING not in granted and definition.permission not in granted:
+        if not definition.takes(asked.tenant):
+            return None, None, f"{asked.tenant} is a name that Hopline keeps for itself"
+        if not allows(directive.granted, definition.permission):
             return None, None, f"{directive.requester} lacks the permission {definition.permission}"
         payload, problems = judged(definition, directive.payload)
         listed = (f"{problem.field} {problem.message}" for problem in (*asked.problems, *problems))
@@ -145,10 +157,10 @@ class DirectivesHop:
         at = (f"{tenant}/{key}", due_ms)
         if definition is None or at in step.verdicts:
             directive.error = "its kind is gone" if definition is None else _BUG
-            _tell(step, tenant, directive, Status.FAILED)
+            self._tell(step, tenant, directive, Status.FAILED)
         elif directive.expires_ms and directive.expires_ms <= step.now_ms:
             directive.error = "it expired before it could be carried out"
-            _tell(step, tenant, directive, Status.FAILED)
+            self._tell(step, tenant, directive, Status.FAILED)
         else:
             try:
                 self._run(step, tenant, directive, definition, judged(definition, directive.payload)[0])
@@ -168,43 +180,98 @@ class DirectivesHop:
         at = (f"{tenant}/{key}", began_ms)
         if definition is None or definition.go_on is None or at in step.verdicts:
             directive.error = "its kind is gone" if at not in step.verdicts else _BUG
-            _tell(step, tenant, directive, Status.FAILED)
+            self._tell(step, tenant, directive, Status.FAILED)
             return
         try:
             payload = judged(definition, directive.payload)[0]
-            applied = definition.go_on(Place(step, tenant, self.settings.ingest), payload, directive.progress)
+            applied = definition.go_on(self._place(step, tenant, directive), payload, directive.progress)
         except Exception as error:  # boundary: whoever steps condemns this directive, and goes on with the rest
             raise CulpritError(*at) from error
-        _end(step, tenant, directive, applied)
+        self._end(step, tenant, directive, applied)
+
+    def _place(self, step: Step, tenant: str, directive: Directive) -> Place:
+        return Place(step, tenant, self.settings.ingest, frozenset(directive.granted))
 
     def _run(self, step: Step, tenant: str, directive: Directive, definition: Definition[Any], payload: object) -> None:
         """Carry a directive out. One that is refused changes nothing."""
         directive.attempts += 1
         try:
-            applied = definition.apply(Place(step, tenant, self.settings.ingest), payload)
+            applied = definition.apply(self._place(step, tenant, directive), payload)
         except RefusedError as refused:
             directive.error = str(refused)
-            _tell(step, tenant, directive, Status.FAILED)
+            self._tell(step, tenant, directive, Status.FAILED)
             return
-        _end(step, tenant, directive, applied)
+        self._end(step, tenant, directive, applied)
 
+    def _end(self, step: Step, tenant: str, directive: Directive, applied: Applied) -> None:
+        """End a directive with what it has changed; or let it go on with the next tick, if it has not done all."""
+        if applied.more:
+            began = directive.status is not Status.RUNNING
+            directive.progress = applied.more
+            RUNNING.set(step.overlay, step.now_ms, timed_name(tenant, directive.key))
+            if began:
+                self._tell(step, tenant, directive, Status.RUNNING)
+            else:
+                step.overlay.put(directive_key(tenant, directive.key), pack(directive))
+                step.count(HOP, tenant, Outcome.DEFERRED)
+            return
+        for waiting in applied.cancelled:
+            _taken_out(step, tenant, waiting.key, waiting.due_ms)
+            self._tell(step, tenant, waiting, Status.CANCELLED)
+        self._tell(step, tenant, directive, Status.SUCCEEDED, (applied.before, applied.after))
 
-def _end(step: Step, tenant: str, directive: Directive, applied: Applied) -> None:
-    """End a directive with what it has changed; or let it go on with the next tick, if it has not done all."""
-    if applied.more:
-        began = directive.status is not Status.RUNNING
-        directive.progress = applied.more
-        RUNNING.set(step.overlay, step.now_ms, timed_name(tenant, directive.key))
-        if began:
-            _tell(step, tenant, directive, Status.RUNNING)
-        else:
-            step.overlay.put(directive_key(tenant, directive.key), pack(directive))
-            step.count(HOP, tenant, Outcome.DEFERRED)
-        return
-    for waiting in applied.cancelled:
-        _taken_out(step, tenant, waiting.key, waiting.due_ms)
-        _tell(step, tenant, waiting, Status.CANCELLED)
-    _tell(step, tenant, directive, Status.SUCCEEDED, (applied.before, applied.after))
+    def _schedule(self, step: Step, tenant: str, directive: Directive) -> None:
+        if unpack_head(step.overlay.get(head_key(tenant))).scheduled >= SCHEDULED_MAX:
+            directive.error = f"{SCHEDULED_MAX} directives of this tenant wait already; cancel some"
+            self._tell(step, tenant, directive, Status.REJECTED)
+            return
+        DUE.set(step.overlay, directive.due_ms, timed_name(tenant, directive.key))
+        _wait(step, tenant, directive.key, 1)
+        self._tell(step, tenant, directive, Status.REQUESTED)
+
+    def _refuse(self, step: Step, tenant: str, directive: Directive, why: str) -> None:
+        """Answer one whose key is not its to use: what stands under the key stays, and so does its room."""
+        directive.error = why
+        directive.status = Status.REJECTED
+        self._write(step, tenant, directive, kept=False)
+
+    def _tell(
+        self,
+        step: Step,
+        tenant: str,
+        directive: Directive,
+        status: Status,
+        change: tuple[Any, Any] = (None, None),
+    ) -> None:
+        """Keep where a directive stands, count it, write it into the audit, and let the pipeline know."""
+        directive.status = status
+        if status not in _OPEN:
+            directive.finished_ms = step.now_ms
+            # Its fingerprint tells the same one again; nothing else is asked of it any more.
+            directive.payload = directive.progress = b""
+            ENDED.set(step.overlay, step.now_ms + KEPT_MS, timed_name(tenant, directive.key))
+        step.overlay.put(directive_key(tenant, directive.key), pack(directive))
+        self._write(step, tenant, directive, change)
+
+    def _write(
+        self,
+        step: Step,
+        tenant: str,
+        directive: Directive,
+        change: tuple[Any, Any] = (None, None),
+        *,
+        kept: bool = True,
+    ) -> None:
+        """Count it, write it into the audit, and let the pipeline know."""
+        name = tenant.encode()
+        step.count(HOP, tenant, _OUTCOMES.get(directive.status, Outcome.HANDLED))
+        head = unpack_head(step.overlay.get(head_key(tenant)))
+        mark = requester.mark_of(self.settings.requester_key, directive.fingerprint)
+        line = audit.extend(head, tenant, directive, step.now_ms, Told(*change, mark, kept))
+        step.overlay.put(head_key(tenant), pack(head))
+        step.emit(topics.AUDIT, step.lane, (name, line, [format_header(step.write_format)]))
+        event = _encode(_event(step, tenant, directive))
+        step.emit(topics.SIGNALS, step.lane, (name, event, [_JSON, _BY, format_header(step.write_format)]))
 
 
 def _wake(step: Step) -> None:
@@ -221,16 +288,6 @@ def _known(step: Step, tenant: str, key: str) -> Directive | None:
         ENDED.clear(step.overlay, known.finished_ms + KEPT_MS, timed_name(tenant, key))
         return None
     return known
-
-
-def _schedule(step: Step, tenant: str, directive: Directive) -> None:
-    if unpack_head(step.overlay.get(head_key(tenant))).scheduled >= SCHEDULED_MAX:
-        directive.error = f"{SCHEDULED_MAX} directives of this tenant wait already; cancel some"
-        _tell(step, tenant, directive, Status.REJECTED)
-        return
-    DUE.set(step.overlay, directive.due_ms, timed_name(tenant, directive.key))
-    _wait(step, tenant, directive.key, 1)
-    _tell(step, tenant, directive, Status.REQUESTED)
 
 
 def _taken_out(step: Step, tenant: str, key: str, due_ms: int) -> Directive | None:
@@ -254,34 +311,6 @@ def _wait(step: Step, tenant: str, key: str, by: int) -> None:
     head = unpack_head(step.overlay.get(head_key(tenant)))
     head.scheduled += by
     step.overlay.put(head_key(tenant), pack(head))
-
-
-def _tell(
-    step: Step,
-    tenant: str,
-    directive: Directive,
-    status: Status,
-    change: tuple[Any, Any] = (None, None),
-    *,
-    kept: bool = True,
-) -> None:
-    """Keep where a directive stands, count it, write it into the audit, and let the pipeline know."""
-    directive.status = status
-    overlay, name = step.overlay, tenant.encode()
-    if kept and status not in _OPEN:
-        directive.finished_ms = step.now_ms
-        # Its fingerprint tells the same one again; nothing else is asked of it any more.
-        directive.payload = directive.progress = b""
-        ENDED.set(overlay, step.now_ms + KEPT_MS, timed_name(tenant, directive.key))
-    if kept:
-        overlay.put(directive_key(tenant, directive.key), pack(directive))
-    step.count(HOP, tenant, _OUTCOMES.get(status, Outcome.HANDLED))
-    head = unpack_head(overlay.get(head_key(tenant)))
-    line = audit.extend(head, tenant, directive, step.now_ms, before=change[0], after=change[1])
-    overlay.put(head_key(tenant), pack(head))
-    step.emit(topics.AUDIT, step.lane, (name, line, [format_header(step.write_format)]))
-    event = _encode(_event(step, tenant, directive))
-    step.emit(topics.SIGNALS, step.lane, (name, event, [_JSON, _BY, format_header(step.write_format)]))
 
 
 def _event(step: Step, tenant: str, directive: Directive) -> dict[str, Any]:

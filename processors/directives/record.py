@@ -52,6 +52,8 @@ class Directive(msgspec.Struct, array_like=True, gc=False):
     version: int = VERSION
     progress: bytes = b""
     """Of one that runs: how far it has come, in its kind's own words."""
+    granted: tuple[str, ...] = ()
+    """What its requester may: it counts when the directive is carried out, too."""
 
 
 class Head(msgspec.Struct, array_like=True, gc=False):

@@ -1,6 +1,6 @@
 """Admit each record once: decode, lane, tenant, rate, dedupe, enrich. What fails is set aside whole."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,8 +10,9 @@ from processors.ingest.door import Door, IngestSettings
 from processors.ingest.tenant import HOP, Account, Over, Status
 from processors.step import CulpritError, Outcome, Step, format_header
 from processors.telemetry import trace
-from processors.vocabulary import envelope, topics
+from processors.vocabulary import envelope, rules, topics
 from processors.vocabulary import headers as names
+from processors.vocabulary.access import SYSTEM
 from processors.vocabulary.ids import coordinate_id, digest
 from processors.vocabulary.partition import lane_of
 from processors.vocabulary.reasons import Problem, Reason, Rejected
@@ -67,7 +68,8 @@ def _decode(
 ) -> tuple[list[tuple[Record, Signal, bytes]], Collection[str]]:
     """Return what is well formed, with its dedupe member, and whose it is; set aside the rest."""
     found = []
-    decode, verdicts, tenants = envelope.decode, step.verdicts, dict[str, None]()
+    verdicts, tenants = step.verdicts, dict[str, None]()
+    decode: Callable[[Record], Signal | Rejected] = _decode_command if topic == topics.COMMANDS else envelope.decode
     for record in records:
         if verdicts and (verdict := verdicts.get((topic, record.offset))):
             condemn(step, HOP, topic, record, verdict)
@@ -79,6 +81,14 @@ def _decode(
         tenants[signal.tenant] = None
         found.append((record, signal, _member(topic, record, signal)))
     return found, tenants
+
+
+def _decode_command(record: Record) -> Signal | Rejected:
+    """Decode a command. Of the names that Hopline keeps for itself one takes directives: its keys are operators'."""
+    signal = envelope.decode(record, reserved_ok=True)
+    if isinstance(signal, Rejected) or signal.tenant == SYSTEM or rules.is_tenant(signal.tenant, reserved_ok=False):
+        return signal
+    return envelope.decode(record)
 
 
 def _member(topic: str, record: Record, signal: Signal) -> bytes:

@@ -87,6 +87,10 @@ HISTORY_LAG: Final = _gauge("hopline_history_lag_seconds", "How far history is b
 HISTORY_PROGRESS: Final = _gauge("hopline_history_progress_ratio", "How much of what the topics hold is in history.")
 HISTORY_ROWS: Final = _counter("hopline_history_rows_total", "Rows written into history.")
 HISTORY_FORGOTTEN: Final = _counter("hopline_history_forgotten_total", "Rows removed from history for their age.")
+GATEWAY_REFUSED: Final = _counter(
+    "hopline_gateway_refused_total", "Requests and events refused for their key or their tenant.", "reason"
+)
+GATEWAY_KEYS: Final = _gauge("hopline_gateway_keys", "API keys that the gateway knows.")
 BUILD: Final = _gauge("hopline_build_info", "Always 1; the labels tell the version.", "version")
 
 METRICS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

@@ -1,17 +1,24 @@
 """The agent of the directives hop."""
 
+import logging
 from typing import Any
 
 import faust
 
-from processors.directives import DirectivesHop
+from processors.directives import DirectivesHop, requester
+from streams import secret
 from streams.agents import host
 from streams.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 def hop(settings: Settings) -> DirectivesHop:
     """Return the pure hop that this agent carries out."""
-    return DirectivesHop(settings.directives())
+    if not secret.is_given(settings):
+        log.warning("no secret_key is set: directives that are asked for through a gateway that has one are rejected")
+        return DirectivesHop(settings.directives())
+    return DirectivesHop(settings.directives(secret.derived(settings, requester.PURPOSE)))
 
 
 def declare(app: faust.App, settings: Settings) -> Any:

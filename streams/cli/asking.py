@@ -10,6 +10,7 @@ from processors.directives import intake, kinds
 from processors.directives.definition import judged
 from processors.directives.record import KEPT_MS, Directive, Status
 from processors.vocabulary import envelope, rules, topics
+from processors.vocabulary.access import SYSTEM
 from processors.vocabulary.reasons import Rejected
 from processors.vocabulary.record import Header, PlainRecord
 from processors.vocabulary.signal import CONTENT_TYPE
@@ -25,9 +26,9 @@ SOURCE: Final = "/hopline/cli"
 _HEADERS: Final[list[Header]] = [(CONTENT_TYPE, b"application/cloudevents+json")]
 
 
-def require_name(tenant: str) -> None:
+def require_name(tenant: str, *, system_ok: bool = False) -> None:
     """Refuse what cannot be a tenant."""
-    if not rules.is_tenant(tenant, reserved_ok=False):
+    if not rules.is_tenant(tenant, reserved_ok=False) and not (system_ok and tenant == SYSTEM):
         raise CommandError(
             f"{tenant!r} is no tenant's name",
             "use 1 to 64 letters, digits or any of _ . : -, not beginning with _",

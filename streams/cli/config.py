@@ -44,4 +44,6 @@ def config(*, as_json: bool) -> None:
 def _shown(value: Any) -> Any:
     if isinstance(value, SecretStr):
         return SECRET if value.get_secret_value() else ""
+    if value is None:
+        return ""
     return value if isinstance(value, bool | int | float) else str(value)

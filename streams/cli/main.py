@@ -26,6 +26,7 @@ _COMMANDS: Final = {
     "integrations": ("integrations", "Set what a tenant works with; secrets are sealed before they are sent."),
     "secrets": ("secrets", "Keep the keys of tenants' secrets: list, renew, destroy, wrap anew."),
     "state": ("state", "Write a tenant's state down, or begin it anew."),
+    "keys": ("keys", "Make API keys, see who uses them, rotate and revoke them."),
     "audit": ("audit", "Show who changed what of a tenant and when; prove that nobody changed that."),
     "ledger": ("ledger", "Show what became of every record, and prove it."),
     "config": ("config", "Show each setting, its value and its source."),

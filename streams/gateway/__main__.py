@@ -7,6 +7,7 @@ from typing import Final
 import uvloop
 
 from streams import cluster
+from streams.admin import KafkaAwayError, TopicMismatchError, TopicsMissingError
 from streams.gateway.errors import NotLoopbackError, PortTakenError
 from streams.gateway.service import run
 from streams.settings import SettingsError, load
@@ -25,7 +26,7 @@ def main() -> int:
         uvloop.run(run(settings, bootstrap, announce=lambda url: log.info("the gateway listens on %s", url)))
     except (SettingsError, NotLoopbackError) as error:
         return _complain(error, EXIT_SETTINGS)
-    except (cluster.NoClusterError, PortTakenError) as error:
+    except (cluster.NoClusterError, PortTakenError, KafkaAwayError, TopicMismatchError, TopicsMissingError) as error:
         return _complain(error, EXIT_FAILED)
     return 0
 

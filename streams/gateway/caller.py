@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from typing import Final
 
-from processors.vocabulary import rules
+from aiohttp import web
 
-EVERYTHING: Final = "*"
-NORMAL: Final = "normal"
+from processors.vocabulary import rules
+from processors.vocabulary.access import TIER
+from processors.vocabulary.permissions import EVERYTHING, allows
+
+NORMAL: Final = TIER
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +25,12 @@ class Caller:
 
     def may(self, permission: str) -> bool:
         """Return whether it has a permission."""
-        return EVERYTHING in self.permissions or permission in self.permissions
+        return allows(self.permissions, permission)
 
     def may_speak_for(self, tenant: str) -> bool:
         """Return whether it may name a tenant. Reserved ones are nobody's who is bound to a tenant."""
         return self.tenant in {"", tenant} and rules.is_tenant(tenant, reserved_ok=not self.tenant)
+
+
+CALLER: Final = web.RequestKey("caller", Caller)
+"""Under which a request keeps its caller. Each one below /v1/ has it: a handler that finds none must fail."""

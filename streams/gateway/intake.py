@@ -29,17 +29,20 @@ _NO_MODE: Final = Rejected(
     ),
 )
 
-NewId: TypeAlias = Callable[[], str]
+NewId: TypeAlias = Callable[[str, int], str]
+"""Gives an id to the event of a tenant at a place in its request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An event that is well formed, as the record that will carry it. Its key is its tenant."""
+    """An event that is well formed, as the record that will carry it. Without a key of its own it has its tenant's."""
 
     id: str
     tenant: str
     value: bytes | None
     headers: list[Header]
+    topic: str = topics.SIGNALS_IN
+    key: bytes | None = None
 
 
 def mode_of(content_type: str | None, headers: Mapping[str, str]) -> str | Rejected:
@@ -55,39 +58,43 @@ def mode_of(content_type: str | None, headers: Mapping[str, str]) -> str | Rejec
     return _NO_MODE
 
 
-def single(content_type: str | None, headers: Mapping[str, str], body: bytes, new_id: NewId) -> Entry | Rejected:
-    """Return the one event of a request, judged as the lane will judge it."""
+def single(
+    content_type: str | None, headers: Mapping[str, str], body: bytes, new_id: NewId, tenant: str | None = None
+) -> Entry | Rejected:
+    """Return the one event of a request, judged as the lane will judge it. `tenant` is whose it is if it names none."""
     arrived = envelope.from_http(content_type, headers, body)
     if isinstance(arrived, Rejected):
         return arrived
     value, kept = arrived
-    return _entry(value, [*kept, *_trace(headers)], new_id)
+    headers_ = [*kept, *_trace(headers)]
+    signal = envelope.decode(_record(value, headers_), tenant)
+    return signal if isinstance(signal, Rejected) else _with_id(signal, headers_, new_id, 0)
 
 
-def batch(headers: Mapping[str, str], body: bytes, count_max: int, new_id: NewId) -> list[Entry | Rejected] | Rejected:
+def batch(
+    headers: Mapping[str, str], body: bytes, count_max: int, new_id: NewId, tenant: str | None = None
+) -> list[Entry | Rejected] | Rejected:
     """Return the events of a batch, each by itself; a refusal if the batch as a whole is none."""
-    found = envelope.decode_batch(body, count_max=count_max)
+    found = envelope.decode_batch(body, count_max=count_max, tenant_default=tenant)
     if isinstance(found, Rejected):
         return found
     trace = list(_trace(headers))
-    return [item if isinstance(item, Rejected) else _with_id(item, [*item.headers, *trace], new_id) for item in found]
+    return [
+        item if isinstance(item, Rejected) else _with_id(item, [*item.headers, *trace], new_id, index)
+        for index, item in enumerate(found)
+    ]
 
 
-def _entry(value: bytes | None, headers: list[Header], new_id: NewId) -> Entry | Rejected:
-    signal = envelope.decode(_record(value, headers))
-    return signal if isinstance(signal, Rejected) else _with_id(signal, headers, new_id)
-
-
-def _with_id(signal: Signal, headers: list[Header], new_id: NewId) -> Entry | Rejected:
+def _with_id(signal: Signal, headers: list[Header], new_id: NewId, index: int) -> Entry | Rejected:
     """Return the event with an id of ours if it came without one."""
     if not signal.absent & Absent.ID:
         return Entry(signal.id, signal.tenant, signal.value, headers)
-    own = new_id()
+    own = new_id(signal.tenant, index)
     # The id and nothing else: the rest is for the lane to add.
     absent = signal.absent & (Absent.ID | Absent.UNUSABLE)
     value, headers = envelope.enrich(structs.replace(signal, headers=headers, absent=absent), {"id": own})
     # Once more, for the id may have made it too large for the lane.
-    judged = envelope.decode(_record(value, headers))
+    judged = envelope.decode(_record(value, headers), signal.tenant)
     return judged if isinstance(judged, Rejected) else Entry(own, judged.tenant, value, headers)
 
 

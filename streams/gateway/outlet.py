@@ -61,7 +61,7 @@ class _Link:
 
 
 class Outlet:
-    """Writes to `signals.in`. Start it, send, close it; one event loop only."""
+    """Writes to `signals.in`, and what else a gateway has to write. Start it, send, close it; one event loop only."""
 
     def __init__(
         self,
@@ -72,6 +72,7 @@ class Outlet:
         prepare: Callable[[], Awaitable[object]],
     ) -> None:
         self._kafka = kafka
+        self._topics = topics
         self._topic = topics.physical(names.SIGNALS_IN)
         self._lanes = lanes
         self._prepare = prepare
@@ -123,11 +124,15 @@ class Outlet:
         return found
 
     async def _hand_over(self, producer: AIOKafkaProducer, entry: Entry) -> "asyncio.Future[Any]":
-        key = entry.tenant.encode()
-        lane = lane_of(key, self._lanes)
+        tenant = entry.tenant.encode()
+        lane = lane_of(tenant, self._lanes)
         try:
             sent: asyncio.Future[Any] = await producer.send(
-                self._topic, entry.value, key=key, partition=lane, headers=entry.headers
+                self._topics.physical(entry.topic),
+                entry.value,
+                key=entry.key or tenant,
+                partition=lane,
+                headers=entry.headers,
             )
         except MessageSizeTooLargeError as error:
             # Nothing of it went out, so the producer is as good as before.

@@ -1,6 +1,5 @@
 """The gateway's HTTP server: `POST /v1/signals`, `/healthz`, `/readyz`, `/metrics`."""
 
-import ipaddress
 import logging
 import os
 import time
@@ -15,13 +14,18 @@ from aiohttp import web
 from processors.telemetry import catalogue
 from processors.vocabulary.ids import uuid7
 from processors.vocabulary.partition import lane_of
+from processors.vocabulary.permissions import SIGNAL_WRITE
 from processors.vocabulary.reasons import Rejected
 from streams.gateway import intake, problems
-from streams.gateway.errors import NotLoopbackError
+from streams.gateway.access import Access, ids_for
+from streams.gateway.caller import CALLER, Caller
+from streams.gateway.directives import PATH as DIRECTIVES_PATH
 from streams.gateway.intake import BATCH, Entry
 from streams.gateway.limits import Body, Load, RefusedError, bytes_max
+from streams.gateway.loopback import is_loopback
 from streams.gateway.outlet import Outlet, OutletError, Written
 from streams.gateway.problems import Failure
+from streams.keys import redacted
 from streams.metrics import CONTENT_TYPE as METRICS_TYPE
 from streams.metrics import Metrics
 from streams.settings import Settings
@@ -36,25 +40,6 @@ _FAILED: Final = "failed"
 _encode: Final = msgspec.json.Encoder().encode
 
 _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-def require_loopback(host: str) -> None:
-    """Refuse an address that other machines can reach."""
-    if not is_loopback(host):
-        raise NotLoopbackError(
-            f"HOPLINE_HOST is {host!r}, and this gateway serves this machine only: it asks for no key yet "
-            "(keys come with a later version). Set HOPLINE_HOST=127.0.0.1."
-        )
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host names this machine for itself."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _require_own_name(host: str) -> None:
@@ -81,8 +66,16 @@ class Part(Protocol):
 class Gateway:
     """Takes events over HTTP and answers when Kafka has them."""
 
-    def __init__(self, settings: Settings, outlet: Outlet, metrics: Metrics, parts: Sequence[Part] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        outlet: Outlet,
+        metrics: Metrics,
+        parts: Sequence[Part] = (),
+        access: Access | None = None,
+    ) -> None:
         self._parts = parts
+        self.access = access or Access(settings, metrics)
         self.load = Load(settings.gateway_inflight_max)
         self._lanes = settings.lanes
         self._batch_events_max = settings.gateway_batch_events_max
@@ -95,7 +88,7 @@ class Gateway:
 
     def application(self) -> web.Application:
         """Return the web application."""
-        app = web.Application(middlewares=[self._answer])
+        app = web.Application(middlewares=[self._answer, self.access.authenticate])
         app.router.add_post(SIGNALS_PATH, self._signals)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
@@ -109,7 +102,9 @@ class Gateway:
         """Turn every failure into a problem that says what to do, and count the answer."""
         began = time.perf_counter()
         try:
-            _require_own_name(request.headers.get("Host", "localhost"))
+            if not self.access.required:
+                # A page of another site has no key, so where keys are required it gets nowhere.
+                _require_own_name(request.headers.get("Host", "localhost"))
             response = await handler(request)
         except RefusedError as error:
             response = _failed(error.failure)
@@ -127,6 +122,7 @@ class Gateway:
         return response
 
     async def _signals(self, request: web.Request) -> web.StreamResponse:
+        self.access.require(request, SIGNAL_WRITE)
         content_type = request.headers.get("Content-Type")
         mode = intake.mode_of(content_type, request.headers)
         if isinstance(mode, Rejected):
@@ -145,31 +141,37 @@ class Gateway:
     async def _single(
         self, request: web.Request, content_type: str | None, content: bytes, mode: str
     ) -> web.StreamResponse:
-        found = intake.single(content_type, request.headers, content, _new_id)
-        if isinstance(found, Rejected):
+        caller, ids = request[CALLER], ids_for(request.headers, _new_id)
+        found = self._own(caller, intake.single(content_type, request.headers, content, ids, caller.tenant or None))
+        if isinstance(found, Failure):
             self._events.of(mode, _REFUSED).inc()
-            raise RefusedError(problems.of_rejected(found))
+            raise RefusedError(found)
         (written,) = await self._write([found], mode)
         if isinstance(written, OutletError):
             raise RefusedError(self._unwritten(found, written))
         return _json(HTTPStatus.ACCEPTED, self._accepted(found, written))
 
     async def _batch(self, request: web.Request, content: bytes) -> web.StreamResponse:
-        found = intake.batch(request.headers, content, self._batch_events_max, _new_id)
-        if isinstance(found, Rejected):
+        caller, ids = request[CALLER], ids_for(request.headers, _new_id)
+        judged = intake.batch(request.headers, content, self._batch_events_max, ids, caller.tenant or None)
+        if isinstance(judged, Rejected):
             self._events.of(BATCH, _REFUSED).inc()
-            raise RefusedError(problems.of_rejected(found))
+            raise RefusedError(problems.of_rejected(judged))
+        found = [self._own(caller, item) for item in judged]
         entries = [item for item in found if isinstance(item, Entry)]
         self._events.of(BATCH, _REFUSED).inc(len(found) - len(entries))
         written = iter(await self._write(entries, BATCH))
         items: list[dict[str, Any]] = []
         for index, item in enumerate(found):
-            if isinstance(item, Rejected):
-                members = problems.of_rejected(item).members()
-            else:
-                members = self._item(item, next(written))
+            members = item.members() if isinstance(item, Failure) else self._item(item, next(written))
             items.append({"index": index, **members})
         return _batch_answer(items, found)
+
+    def _own(self, caller: Caller, found: Entry | Rejected) -> Entry | Failure:
+        """Return the event if it is well formed and its caller's to send."""
+        if isinstance(found, Rejected):
+            return problems.of_rejected(found)
+        return self.access.own(caller, found) or found
 
     def _item(self, entry: Entry, written: Written | OutletError) -> dict[str, Any]:
         if isinstance(written, OutletError):
@@ -207,7 +209,7 @@ class Gateway:
         return _json(HTTPStatus.OK, {"status": "alive"})
 
     async def _readyz(self, _request: web.Request) -> web.StreamResponse:
-        why = await self._outlet.probe()
+        why = await self._outlet.probe() or self.access.why_not_ready()
         if why:
             return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "not ready", "why": why})
         return _json(HTTPStatus.OK, {"status": "ready"})
@@ -216,7 +218,7 @@ class Gateway:
         return web.Response(body=self._metrics.exposition(), headers={"Content-Type": METRICS_TYPE})
 
 
-def _batch_answer(items: list[dict[str, Any]], found: Sequence[Entry | Rejected]) -> web.StreamResponse:
+def _batch_answer(items: list[dict[str, Any]], found: Sequence[Entry | Failure]) -> web.StreamResponse:
     """Answer 202 if all were accepted, 207 if some, and else why none was."""
     accepted = sum(item["status"] == HTTPStatus.ACCEPTED for item in items)
     counts = {"accepted": accepted, "refused": len(items) - accepted, "items": items}
@@ -227,8 +229,9 @@ def _batch_answer(items: list[dict[str, Any]], found: Sequence[Entry | Rejected]
     if any(isinstance(item, Entry) for item in found):
         failure = problems.away("No event of the batch was confirmed.", AWAY_RETRY_AFTER_MS, more=counts)
     else:
+        foreign = {item["status"] for item in items} == {HTTPStatus.FORBIDDEN}
         failure = Failure(
-            HTTPStatus.BAD_REQUEST,
+            HTTPStatus.FORBIDDEN if foreign else HTTPStatus.BAD_REQUEST,
             "no_event_accepted",
             "No event was accepted",
             "Each event of the batch has a problem; `items` has them one by one.",
@@ -239,7 +242,7 @@ def _batch_answer(items: list[dict[str, Any]], found: Sequence[Entry | Rejected]
 
 def _advice(error: web.HTTPException) -> str:
     if isinstance(error, web.HTTPNotFound):
-        return f"There is {SIGNALS_PATH} to POST to, and /healthz, /readyz and /metrics to GET."
+        return f"There are {SIGNALS_PATH} and {DIRECTIVES_PATH} to POST to, and /healthz, /readyz and /metrics to GET."
     if isinstance(error, web.HTTPMethodNotAllowed):
         return f"This path takes {', '.join(sorted(error.allowed_methods))}."
     return error.reason
@@ -250,10 +253,14 @@ def _json(status: HTTPStatus, content: dict[str, Any]) -> web.Response:
 
 
 def _failed(failure: Failure) -> web.Response:
-    response = web.Response(status=failure.status, body=failure.body(), content_type=problems.CONTENT_TYPE)
+    # What a client sends where it does not belong may be its key: an answer is logged in more places than a request.
+    body = redacted(failure.body().decode()).encode()
+    response = web.Response(status=failure.status, body=body, content_type=problems.CONTENT_TYPE)
     if failure.retry_after_ms is not None:
         # Whole seconds are what HTTP has; the exact time stands in the body.
         response.headers["Retry-After"] = str(-(-failure.retry_after_ms // 1_000))
+    if failure.status is HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="hopline"'
     if failure.closes:
         response.force_close()
     return response

@@ -12,13 +12,21 @@ from typing import Final, Self
 from aiohttp import web
 from typing_extensions import override
 
+from processors.directives import requester
 from processors.telemetry import catalogue
+from processors.vocabulary import topics as names
+from streams import secret
 from streams.admin import ensure_topics
+from streams.gateway.access import Access, KeyTable, require_safe
+from streams.gateway.directives import Directives
+from streams.gateway.ends import Ends, span
 from streams.gateway.errors import PortTakenError
-from streams.gateway.limits import CONNECTIONS_MAX, IDLE_SECONDS_MAX
+from streams.gateway.following import Follower
+from streams.gateway.limits import CONNECTIONS_MAX, IDLE_SECONDS_MAX, Load
 from streams.gateway.outlet import Outlet
-from streams.gateway.server import Gateway, require_loopback
+from streams.gateway.server import Gateway
 from streams.gateway.tail import Tail
+from streams.keys import Pepper, RedactingFormatter
 from streams.live.feed import Feed
 from streams.live.reader import LiveReader
 from streams.metrics import PROCESS, Metrics
@@ -35,9 +43,10 @@ BACKLOG: Final = 256
 async def run(settings: Settings, bootstrap: str, *, announce: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT. `announce` is given the address once it listens.
 
-    Raises `NotLoopbackError` or `PortTakenError`.
+    Raises `NotLoopbackError`, `PortTakenError`, or what `require_safe` raises.
     """
-    require_loopback(settings.host)
+    await require_safe(settings, bootstrap)
+    _keep_keys_out_of_logs()
     # Its connection errors are told once, by the outlet, instead of at every attempt.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     stop = asyncio.Event()
@@ -59,7 +68,14 @@ class Serving:
         self.outlet = Outlet(kafka, settings.topics, lanes=settings.lanes, prepare=_preparation(settings, bootstrap))
         feed = Feed()
         tail = Tail(feed, LiveReader(kafka, settings.topics, settings.lanes, feed))
-        self.gateway = Gateway(settings, self.outlet, metrics, (tail,))
+        table, ends = KeyTable(Pepper.of(settings) if secret.is_given(settings) else None), Ends()
+        self.access = Access(settings, metrics, table)
+        requester_key = secret.derived(settings, requester.PURPOSE) if secret.is_given(settings) else b""
+        load = Load(settings.gateway_inflight_max)
+        directives = Directives(self.outlet, self.access, ends, load, requester_key)
+        self.gateway = Gateway(settings, self.outlet, metrics, (tail, directives), self.access)
+        follow = partial(Follower, kafka, settings.topics, lanes=settings.lanes)
+        self._followers = (follow(names.ACCESS, view=table), follow(names.AUDIT, view=ends, span=span(settings.lanes)))
         self._runner = web.AppRunner(
             self.gateway.application(),
             access_log=None,
@@ -90,6 +106,9 @@ class Serving:
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self._server.sockets[0].getsockname()[1]}"
         self.outlet.start()
+        for follower in self._followers:
+            follower.start()
+        self.access.uses.start(self.outlet)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -97,6 +116,8 @@ class Serving:
         if self._server is not None:
             self._server.close()
         await self._runner.cleanup()
+        await asyncio.gather(*(follower.close() for follower in self._followers))
+        await self.access.uses.close()
         await self.outlet.close()
 
     def _protocol(self) -> asyncio.BaseProtocol:
@@ -112,6 +133,12 @@ class _Full(asyncio.Protocol):
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.close()
+
+
+def _keep_keys_out_of_logs() -> None:
+    """Let no handler write a key's secret, whatever a library tells of a request."""
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(RedactingFormatter(handler.formatter or logging.Formatter()))
 
 
 def _preparation(settings: Settings, bootstrap: str) -> Callable[[], Awaitable[object]]:

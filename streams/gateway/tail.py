@@ -14,17 +14,17 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from processors.vocabulary import rules
 from processors.vocabulary.pattern import Pattern, parse_pattern
+from processors.vocabulary.permissions import SIGNAL_READ
 from processors.vocabulary.reasons import Problem
 from streams.admin import KafkaAwayError
 from streams.gateway import problems
-from streams.gateway.caller import Caller
+from streams.gateway.caller import CALLER
 from streams.gateway.limits import RefusedError
 from streams.gateway.problems import Failure
 from streams.live.feed import ALL_TENANTS, Feed, FullError, Listener, Wanted
 from streams.live.reader import TOPICS, LiveReader
 
 PATH: Final = "/v1/tail"
-PERMISSION: Final = "signal:read"
 BEAT_SECONDS: Final = 15.0
 """How soon a client that has gone is noticed while nothing happens."""
 SLOW_SECONDS_MAX: Final = 10.0
@@ -150,7 +150,7 @@ async def _in_time(writing: Awaitable[None]) -> None:
 
 def _wanted(request: web.Request) -> Wanted:
     """Return what a request asks to hear, judged. Raises `RefusedError`."""
-    caller = request.get("caller") or Caller(f"address:{request.remote}")
+    caller = request[CALLER]
     query = request.query
     wrong = [Problem(name, "is unknown; there are tenant, type and topic") for name in query if name not in _PARAMETERS]
     tenant = query.get("tenant", caller.tenant)
@@ -163,8 +163,8 @@ def _wanted(request: web.Request) -> Wanted:
     wrong += [Problem("topic", f"is not one of {', '.join(TOPICS)}") for name in named if name not in TOPICS]
     if wrong or not isinstance(pattern, Pattern):
         raise RefusedError(_invalid(wrong))
-    if not caller.may(PERMISSION):
-        raise RefusedError(_forbidden(f"This key lacks the permission {PERMISSION}."))
+    if not caller.may(SIGNAL_READ):
+        raise RefusedError(_forbidden(f"This key lacks the permission {SIGNAL_READ}."))
     if caller.tenant not in {ALL_TENANTS, tenant}:
         raise RefusedError(_forbidden("This key speaks for another tenant."))
     return Wanted(caller.name, tenant, pattern, frozenset(named))

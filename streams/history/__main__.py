@@ -7,7 +7,7 @@ from typing import Final
 import uvloop
 
 from streams import cluster
-from streams.gateway.errors import NotLoopbackError, PortTakenError
+from streams.gateway.errors import PortTakenError
 from streams.history.service import run
 from streams.history.store import HistoryError
 from streams.settings import SettingsError, load
@@ -22,7 +22,7 @@ def main() -> int:
         settings = load().settings
         logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         uvloop.run(run(settings, cluster.bootstrap(settings), tell=logging.getLogger("streams.history").info))
-    except (SettingsError, NotLoopbackError, HistoryError) as error:
+    except (SettingsError, HistoryError) as error:
         return _complain(error, EXIT_SETTINGS)
     except (cluster.NoClusterError, PortTakenError) as error:
         return _complain(error, EXIT_FAILED)

@@ -12,7 +12,6 @@ from aiohttp import web
 
 from processors.telemetry import catalogue
 from streams.gateway.errors import PortTakenError
-from streams.gateway.server import require_loopback
 from streams.history.projector import DAY_MS, Projector, Source
 from streams.history.store import home_of
 from streams.metrics import CONTENT_TYPE, PROCESS
@@ -30,9 +29,8 @@ def source_of(settings: Settings, bootstrap: str) -> Source:
 async def run(settings: Settings, bootstrap: str, *, tell: Callable[[str], None], patient: bool = True) -> None:
     """Project until SIGTERM or SIGINT.
 
-    Raises `NotLoopbackError`, `PortTakenError`, `HistoryError` if the setting is wrong, `TakenError` if not patient.
+    Raises `PortTakenError`, `HistoryError` if the setting is wrong, `TakenError` if not patient.
     """
-    require_loopback(settings.host)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     PROCESS.gauge(catalogue.BUILD).of(version("hopline")).set(1)
     projector = Projector(source_of(settings, bootstrap), home_of(settings), PROCESS, tell)

@@ -47,7 +47,7 @@ class Run:
         found = self.directive(number)
         found.status = status
         after = Policy(burst=number)
-        line = audit.extend(self.head, TENANT, found, 0, before=self.policy, after=after)
+        line = audit.extend(self.head, TENANT, found, 0, audit.Told(self.policy, after))
         self.policy = after
         self.answers.add_audit(PlainRecord(topics.AUDIT, 0, number, 0, b"", line, []))
 

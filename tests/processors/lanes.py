@@ -39,6 +39,7 @@ class LaneInMemory:
     lanes: int = 1
     ingest: IngestSettings = field(default_factory=IngestSettings)
     permissions: frozenset[str] = frozenset({"*"})
+    requester_key: bytes = b""
     more_hops: tuple[Hop, ...] = ()
     now_ms: int = NOW_MS
     position: Position = field(default_factory=Position)
@@ -51,7 +52,7 @@ class LaneInMemory:
     @property
     def settings(self) -> LaneSettings:
         """What the lane is told."""
-        directives = DirectivesHop(DirectivesSettings(self.ingest, self.permissions))
+        directives = DirectivesHop(DirectivesSettings(self.ingest, self.permissions, self.requester_key))
         return LaneSettings(0, self.lanes, (IngestHop(self.ingest), directives, *self.more_hops))
 
     def record(

@@ -265,8 +265,8 @@ BUGS: Final = (
     Bug(
         "told and not kept",
         "What is told and audited is what state says.",
-        "processors.directives.hop:_tell",
-        {"overlay.put(head_key(tenant), pack(head))": "pass"},
+        "processors.directives.hop:DirectivesHop._write",
+        {"step.overlay.put(head_key(tenant), pack(head))": "pass"},
     ),
     Bug(
         "rejected and carried out",

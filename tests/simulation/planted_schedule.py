@@ -40,7 +40,7 @@ SCHEDULE_BUGS: Final = (
     Bug(
         "begun and not gone on with",
         "What is spread over several commits goes on until it is done.",
-        HOP + "_end",
+        HOP + "DirectivesHop._end",
         {"RUNNING.set(step.overlay, step.now_ms, timed_name(tenant, directive.key))": "pass"},
     ),
     Bug(

@@ -3,7 +3,18 @@
 from typing import Any, Final
 
 from processors.directives.definition import Definition
-from processors.directives.kinds import cancel, hold, integrations, limits, state, tenant_set, tenant_status
+from processors.directives.kinds import (
+    cancel,
+    hold,
+    integrations,
+    key_create,
+    key_revoke,
+    key_rotate,
+    limits,
+    state,
+    tenant_set,
+    tenant_status,
+)
 
 ALL: Final[tuple[Definition[Any], ...]] = (
     *tenant_status.DEFINITIONS,
@@ -13,5 +24,8 @@ ALL: Final[tuple[Definition[Any], ...]] = (
     *integrations.DEFINITIONS,
     *state.DEFINITIONS,
     cancel.DEFINITION,
+    key_create.DEFINITION,
+    key_rotate.DEFINITION,
+    key_revoke.DEFINITION,
 )
 BY_NAME: Final[dict[str, Definition[Any]]] = {definition.name: definition for definition in ALL}

@@ -6,6 +6,7 @@ import msgspec
 
 from processors.directives.definition import Applied, Definition, Place, RefusedError
 from processors.directives.record import Status, directive_key, unpack
+from processors.vocabulary.permissions import DIRECTIVE_WRITE
 
 CANCEL: Final = "hopline.directive.cancel"
 
@@ -30,4 +31,4 @@ def _apply(place: Place, wanted: Cancel) -> Applied:
     return Applied(before, after, cancelled=(directive,))
 
 
-DEFINITION: Final = Definition(CANCEL, "cancel a directive that waits for its time", "directive:write", Cancel, _apply)
+DEFINITION: Final = Definition(CANCEL, "cancel a directive that waits for its time", DIRECTIVE_WRITE, Cancel, _apply)

@@ -9,6 +9,7 @@ import msgspec
 from processors.directives.definition import Applied, Definition, Place
 from processors.ingest.policy import TenantChange
 from processors.ingest.tenant import HOP
+from processors.vocabulary.permissions import AGENT_WRITE
 from processors.vocabulary.reasons import Problem
 
 
@@ -29,7 +30,7 @@ def _hold(held: bool, place: Place, _: Hold) -> Applied:  # noqa: FBT001 - bound
 
 def _kind(verb: str, summary: str, *, held: bool) -> Definition[Hold]:
     apply: Callable[[Place, Hold], Applied] = partial(_hold, held)
-    return Definition(f"hopline.agent.{verb}", summary, "agent:write", Hold, apply, _judge)
+    return Definition(f"hopline.agent.{verb}", summary, AGENT_WRITE, Hold, apply, _judge)
 
 
 DEFINITIONS: Final = (

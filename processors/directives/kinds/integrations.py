@@ -16,12 +16,12 @@ from processors.directives.integrations import (
     Sealed,
 )
 from processors.ingest.tenant import Status
+from processors.vocabulary.permissions import INTEGRATION_WRITE
 from processors.vocabulary.reasons import Problem
 
 INTEGRATION_SET: Final = "hopline.integration.set"
 INTEGRATION_DELETE: Final = "hopline.integration.delete"
 SECRETS_ERASE: Final = "hopline.secrets.erase"
-PERMISSION: Final = "integration:write"
 _NAMED: Final = "must be small letters, digits, dots, dashes and underscores, at most 63, a letter or digit first"
 
 
@@ -111,7 +111,9 @@ def _erase(place: Place, _: EraseSecrets) -> Applied:
 
 
 DEFINITIONS: Final[tuple[Definition[Any], ...]] = (
-    Definition(INTEGRATION_SET, "set an integration, its secrets sealed", PERMISSION, SetIntegration, _set, _judge),
-    Definition(INTEGRATION_DELETE, "delete an integration", PERMISSION, DeleteIntegration, _delete),
-    Definition(SECRETS_ERASE, "forget all of a tenant's secrets", PERMISSION, EraseSecrets, _erase),
+    Definition(
+        INTEGRATION_SET, "set an integration, its secrets sealed", INTEGRATION_WRITE, SetIntegration, _set, _judge
+    ),
+    Definition(INTEGRATION_DELETE, "delete an integration", INTEGRATION_WRITE, DeleteIntegration, _delete),
+    Definition(SECRETS_ERASE, "forget all of a tenant's secrets", INTEGRATION_WRITE, EraseSecrets, _erase),
 )

@@ -8,6 +8,7 @@ from processors.directives.definition import Applied, Definition, Place
 from processors.ingest import policy
 from processors.ingest.policy import TenantChange
 from processors.ingest.tenant import Over
+from processors.vocabulary.permissions import LIMIT_WRITE
 from processors.vocabulary.reasons import Problem
 
 
@@ -36,7 +37,7 @@ def _as_change(wanted: SetRateLimit) -> TenantChange:
 DEFINITION: Final = Definition(
     name="hopline.limit.set",
     summary="set a tenant's rate, burst and queue",
-    permission="limit:write",
+    permission=LIMIT_WRITE,
     payload=SetRateLimit,
     apply=_apply,
     judge=_judge,

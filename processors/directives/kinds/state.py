@@ -10,6 +10,7 @@ from processors.directives.record import ENDED, KEPT_MS, SCHEDULED_MAX, Status, 
 from processors.directives.record import HOP as DIRECTIVES
 from processors.ingest import policy
 from processors.ingest.tenant import HOP as INGEST
+from processors.vocabulary.permissions import STATE_READ, STATE_WRITE
 from processors.vocabulary.reasons import Problem
 
 STATE_CLEAR: Final = "hopline.state.clear"
@@ -97,6 +98,6 @@ def _export(place: Place, _: ExportState) -> Applied:
 
 
 DEFINITIONS: Final[tuple[Definition[Any], ...]] = (
-    Definition(STATE_CLEAR, "begin a tenant's state anew", "state:write", ClearState, _clear, _judge, _go_on),
-    Definition(STATE_EXPORT, "write a tenant's state down", "state:read", ExportState, _export),
+    Definition(STATE_CLEAR, "begin a tenant's state anew", STATE_WRITE, ClearState, _clear, _judge, _go_on),
+    Definition(STATE_EXPORT, "write a tenant's state down", STATE_READ, ExportState, _export),
 )

@@ -5,6 +5,7 @@ from typing import Final
 from processors.directives.definition import Applied, Definition, Place
 from processors.ingest import policy
 from processors.ingest.policy import TenantChange
+from processors.vocabulary.permissions import TENANT_WRITE
 
 
 def _apply(place: Place, change: TenantChange) -> Applied:
@@ -14,7 +15,7 @@ def _apply(place: Place, change: TenantChange) -> Applied:
 DEFINITION: Final = Definition(
     name=policy.TENANT_SET,
     summary="set a tenant's status and limits",
-    permission="tenant:write",
+    permission=TENANT_WRITE,
     payload=TenantChange,
     apply=_apply,
     judge=policy.problems_of,

@@ -10,6 +10,7 @@ from processors.directives.definition import Applied, Definition, Place, Refused
 from processors.ingest import policy
 from processors.ingest.policy import TenantChange
 from processors.ingest.tenant import Status
+from processors.vocabulary.permissions import TENANT_WRITE
 
 
 class Why(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,14 +36,14 @@ def _to(status: Status, place: Place, _: Why) -> Applied:
 
 def _status(verb: str, summary: str, status: Status) -> Definition[Why]:
     apply: Callable[[Place, Why], Applied] = partial(_to, status)
-    return Definition(f"hopline.tenant.{verb}", summary, "tenant:write", Why, apply)
+    return Definition(f"hopline.tenant.{verb}", summary, TENANT_WRITE, Why, apply)
 
 
 DEFINITIONS: Final = (
     Definition(
         "hopline.tenant.create",
         "create a tenant, with limits if wanted",
-        "tenant:write",
+        TENANT_WRITE,
         TenantChange,
         _create,
         policy.problems_of,

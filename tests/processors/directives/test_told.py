@@ -56,6 +56,9 @@ PERMISSIONS: Final = {
     "hopline.state.clear": "state:write",
     "hopline.state.export": "state:read",
     "hopline.directive.cancel": "directive:write",
+    "hopline.key.create": "key:write",
+    "hopline.key.rotate": "key:write",
+    "hopline.key.revoke": "key:write",
 }
 
 
@@ -152,6 +155,10 @@ def test_a_line_of_the_audit_says_everything() -> None:
         "after": policy,
         "error": "",
         "version": 1,
+        "event": "c0",
+        "due_ms": 0,
+        "mark": "",
+        "kept": True,
     }
     assert policy["burst"] == 7
     told = json.loads(second or b"")
@@ -160,6 +167,7 @@ def test_a_line_of_the_audit_says_everything() -> None:
     assert (told["before"]["burst"], told["after"]["burst"], told["at_ms"]) == (7, 8, NOW_MS + 3)
     refused = json.loads(third or b"")
     assert (refused["outcome"], refused["before"], refused["after"]) == ("rejected", None, None)
+    assert not refused["kept"]
     assert refused["error"] == "the idempotency key was used for another directive; take a new one"
     assert unpack_head(lane.store.values[head_key("acme")]) == Head(3, audit.digest_of(third or b""), 0)
 

@@ -22,6 +22,7 @@ from tests.processors.lanes import NOW_MS, LaneInMemory, event, tenant_of_lane
 SAMPLED: Final = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
 PLAIN: Final = "00-" + "a" * 32 + "-" + "b" * 16 + "-00"
 FORMAT: Final = b"%d" % NEWEST
+CAME: Final = b"0/%d" % NOW_MS
 JSON: Final = {"content-type": b"application/cloudevents+json"}
 
 
@@ -49,7 +50,7 @@ def test_a_signal_without_anything_gets_all_of_it_from_its_place() -> None:
         "correlationid": identity,
         "traceparent": f"00-{own}-{own[:16]}-00",
     }
-    assert headers == {**JSON, names.FORMAT: FORMAT}
+    assert headers == {**JSON, names.CAME: CAME, names.FORMAT: FORMAT}
     assert lane.commits[-1].spans == []
     assert lane.commits[-1].handled_ms == [NOW_MS]
 
@@ -96,6 +97,7 @@ def test_a_sampled_signal_leaves_a_span_and_hands_its_trace_on() -> None:
         **JSON,
         "mine": b"m",
         trace.TRACEPARENT: f"00-{'a' * 32}-{span_id}-01".encode(),
+        names.CAME: CAME,
         names.FORMAT: FORMAT,
     }
     assert json.loads(value or b"")["traceparent"] == SAMPLED, "the sender's own stays"
@@ -198,7 +200,10 @@ def test_what_waited_comes_out_as_it_came_in() -> None:
     lane.now_ms += 1_000
     lane.step()
     _, (key, value, headers) = lane.outputs(topics.SIGNALS)
-    assert (key, headers) == (b"acme", {**JSON, "mine": b"m", "none": None, names.FORMAT: FORMAT})
+    assert (key, headers) == (
+        b"acme",
+        {**JSON, "mine": b"m", "none": None, names.CAME: b"1/%d" % NOW_MS, names.FORMAT: FORMAT},
+    )
     assert json.loads(value or b"")["time"] == rfc3339(NOW_MS), "when it came, not when it was let go"
     assert lane.commits[-1].handled_ms == [NOW_MS]
 

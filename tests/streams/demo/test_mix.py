@@ -56,7 +56,7 @@ def test_the_gateway_accepts_what_is_good_and_refuses_what_is_not(samples: list[
             found = (
                 mode
                 if isinstance(mode, Rejected)
-                else intake.single(content_type, headers, sample.value or b"", lambda: "ours")
+                else intake.single(content_type, headers, sample.value or b"", lambda _tenant, _index: "ours")
             )
             assert isinstance(found, Entry) is (sample.fate is not Fate.REFUSED), sample
 

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -13,16 +13,16 @@ from processors.vocabulary.reasons import Reason, Rejected
 from processors.vocabulary.record import PlainRecord
 from processors.vocabulary.signal import Signal, attributes, data_of
 from streams.gateway import intake
-from streams.gateway.intake import Entry
+from streams.gateway.intake import Entry, NewId
 
 STRUCTURED = "application/cloudevents+json"
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.fixture
-def new_id() -> Callable[[], str]:
+def new_id() -> NewId:
     numbers = itertools.count(1)
-    return lambda: f"ours-{next(numbers)}"
+    return lambda _tenant, _index: f"ours-{next(numbers)}"
 
 
 def event(**attributes_: Any) -> dict[str, Any]:
@@ -62,14 +62,14 @@ def test_what_is_no_event_by_its_content_type_is_refused(content_type: str | Non
     assert found.reason is Reason.UNSUPPORTED_MODE
 
 
-def test_a_structured_event_is_carried_byte_for_byte(new_id: Callable[[], str]) -> None:
+def test_a_structured_event_is_carried_byte_for_byte(new_id: NewId) -> None:
     body = json.dumps(event(data={"x": [1, 2]}, colour="red"), indent=2).encode()
     found = intake.single(STRUCTURED, {}, body, new_id)
     assert isinstance(found, Entry)
     assert (found.id, found.tenant, found.value) == ("e1", "t", body)
 
 
-def test_a_binary_event_becomes_a_binary_record(new_id: Callable[[], str]) -> None:
+def test_a_binary_event_becomes_a_binary_record(new_id: NewId) -> None:
     headers = {f"ce-{name}": value for name, value in event(subject="Z%C3%BCrich").items()}
     found = signal_of(intake.single("text/plain", headers, b"hello", new_id))
     assert data_of(found) == b"hello"
@@ -78,7 +78,7 @@ def test_a_binary_event_becomes_a_binary_record(new_id: Callable[[], str]) -> No
 
 
 @pytest.mark.parametrize("missing", [{}, {"id": None}], ids=["absent", "null"])
-def test_an_event_without_an_id_gets_one(new_id: Callable[[], str], missing: dict[str, Any]) -> None:
+def test_an_event_without_an_id_gets_one(new_id: NewId, missing: dict[str, Any]) -> None:
     given = event()
     del given["id"]
     found = intake.single(STRUCTURED, {}, json.dumps(given | missing).encode(), new_id)
@@ -87,13 +87,15 @@ def test_an_event_without_an_id_gets_one(new_id: Callable[[], str], missing: dic
     assert signal_of(found).id == "ours-1"
 
 
-def test_a_binary_event_without_an_id_gets_one(new_id: Callable[[], str]) -> None:
+def test_a_binary_event_without_an_id_gets_one(new_id: NewId) -> None:
     headers = {f"ce-{name}": value for name, value in event().items() if name != "id"}
     found = intake.single("text/plain", headers, b"", new_id)
     assert signal_of(found).id == "ours-1"
 
 
-def test_an_event_that_our_id_makes_too_large_is_refused_here_and_not_by_the_lane(new_id: Callable[[], str]) -> None:
+def test_an_event_that_our_id_makes_too_large_is_refused_here_and_not_by_the_lane(
+    new_id: NewId,
+) -> None:
     given = event(data="")
     del given["id"]
     room = SIGNAL_BYTES_MAX - len(json.dumps(given))
@@ -105,13 +107,13 @@ def test_an_event_that_our_id_makes_too_large_is_refused_here_and_not_by_the_lan
     assert found.reason is Reason.TOO_LARGE
 
 
-def test_what_is_wrong_is_said_field_by_field(new_id: Callable[[], str]) -> None:
+def test_what_is_wrong_is_said_field_by_field(new_id: NewId) -> None:
     found = intake.single(STRUCTURED, {}, json.dumps(event(type="a..b", tenantid="_x", time="noon")).encode(), new_id)
     assert isinstance(found, Rejected)
     assert {problem.field for problem in found.problems} == {"type", "tenantid", "time"}
 
 
-def test_an_attribute_sent_twice_as_headers_is_refused(new_id: Callable[[], str]) -> None:
+def test_an_attribute_sent_twice_as_headers_is_refused(new_id: NewId) -> None:
     from multidict import CIMultiDict  # noqa: PLC0415  # what aiohttp gives
 
     headers = CIMultiDict([(f"ce-{name}", value) for name, value in event().items()] + [("ce-source", "/other")])
@@ -120,7 +122,7 @@ def test_an_attribute_sent_twice_as_headers_is_refused(new_id: Callable[[], str]
     assert found.reason is Reason.DUPLICATE_ATTRIBUTE
 
 
-def test_the_trace_context_of_the_request_becomes_headers_of_the_record(new_id: Callable[[], str]) -> None:
+def test_the_trace_context_of_the_request_becomes_headers_of_the_record(new_id: NewId) -> None:
     body = json.dumps(event()).encode()
     found = intake.single(STRUCTURED, {"traceparent": TRACE, "tracestate": "a=b"}, body, new_id)
     assert isinstance(found, Entry)
@@ -136,13 +138,13 @@ def test_the_trace_context_of_the_request_becomes_headers_of_the_record(new_id: 
         {"traceparent": TRACE.replace("0af7", "xxxx")},
     ],
 )
-def test_what_is_no_trace_context_is_left_out(new_id: Callable[[], str], headers: dict[str, str]) -> None:
+def test_what_is_no_trace_context_is_left_out(new_id: NewId, headers: dict[str, str]) -> None:
     found = intake.single(STRUCTURED, headers, json.dumps(event()).encode(), new_id)
     assert isinstance(found, Entry)
     assert not [name for name, _ in found.headers if name.startswith("trace")]
 
 
-def test_a_batch_is_judged_event_by_event(new_id: Callable[[], str]) -> None:
+def test_a_batch_is_judged_event_by_event(new_id: NewId) -> None:
     first, third = event(id="one"), event(tenantid="u")
     del third["id"]
     body = json.dumps([first, event(type=""), third, 7]).encode()
@@ -158,7 +160,7 @@ def test_a_batch_is_judged_event_by_event(new_id: Callable[[], str]) -> None:
 @pytest.mark.parametrize(
     "body, reason", [(b"{}", Reason.INVALID_ENVELOPE), (b"[", Reason.NOT_JSON), (b"[1,2,3]", Reason.TOO_LARGE)]
 )
-def test_what_is_no_batch_is_refused_as_a_whole(new_id: Callable[[], str], body: bytes, reason: Reason) -> None:
+def test_what_is_no_batch_is_refused_as_a_whole(new_id: NewId, body: bytes, reason: Reason) -> None:
     found = intake.batch({}, body, 2, new_id)
     assert isinstance(found, Rejected)
     assert found.reason is reason

@@ -11,9 +11,10 @@ from aiohttp import ClientResponse, ClientSession, WSMsgType, web
 from aiohttp.test_utils import TestClient, TestServer
 from aiokafka import AIOKafkaProducer
 
+from processors.vocabulary.permissions import SIGNAL_READ
 from streams.admin import KafkaAwayError
 from streams.gateway import tail
-from streams.gateway.caller import Caller
+from streams.gateway.caller import CALLER, Caller
 from streams.gateway.outlet import Outlet
 from streams.gateway.server import Gateway
 from streams.gateway.service import Serving
@@ -64,7 +65,7 @@ async def listening(caller: Caller | None = None) -> AsyncIterator[Site]:
     @web.middleware
     async def known(request: web.Request, handler: Any) -> web.StreamResponse:
         if caller is not None:
-            request["caller"] = caller
+            request[CALLER] = caller
         answer: web.StreamResponse = await handler(request)
         return answer
 
@@ -173,7 +174,7 @@ async def test_a_wrong_query_is_told_by_field(query: dict[str, str], field: str)
 
 
 async def test_nobody_hears_another_tenant() -> None:
-    bound = Caller("key:abc", tenant="ann", permissions=frozenset({tail.PERMISSION}))
+    bound = Caller("key:abc", tenant="ann", permissions=frozenset({SIGNAL_READ}))
     async with listening(bound) as site:
         async with site.client.get(PATH, params={"tenant": "bob"}) as answer:
             assert answer.status == 403
@@ -190,7 +191,7 @@ async def test_without_the_permission_nothing_is_heard() -> None:
     bound = Caller("key:abc", permissions=frozenset({"signal:write"}))
     async with listening(bound) as site, site.client.get(PATH) as answer:
         assert answer.status == 403
-        assert tail.PERMISSION in (await answer.json())["detail"]
+        assert SIGNAL_READ in (await answer.json())["detail"]
 
 
 async def test_a_page_of_another_site_cannot_listen() -> None:

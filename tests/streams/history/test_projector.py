@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import RecordsToDelete
 from aiokafka.structs import TopicPartition
 
-from processors.directives.audit import extend
+from processors.directives.audit import Told, extend
 from processors.directives.record import Directive, Head, Status
 from processors.vocabulary import headers as names
 from processors.vocabulary import topics
@@ -137,7 +137,7 @@ def made(number: int) -> tuple[str, PlainRecord]:
         headers = (*record.headers[:1], (names.DEAD_REASON, b"bug"), (names.DEAD_HOP, b"ingest"))
         return topics.DEAD_LETTERS, PlainRecord("", 0, 0, record.timestamp, record.key, record.value, headers)
     if number % 11 == 5:
-        line = extend(Head(), "acme", DIRECTIVE, number, before=None, after={})
+        line = extend(Head(), "acme", DIRECTIVE, number, Told(None, {}))
         return topics.AUDIT, PlainRecord("", 0, 0, record.timestamp, b"acme", line)
     return topics.SIGNALS, record
 

@@ -6,7 +6,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.directives.audit import Entry, extend, read
+from processors.directives.audit import Entry, Told, extend, read
 from processors.directives.record import Directive, Head, Status
 from processors.vocabulary import headers as names
 from processors.vocabulary import topics
@@ -120,7 +120,7 @@ def test_what_nobody_can_read_belongs_to_nobody() -> None:
 
 def test_a_line_of_the_audit_is_a_row_too() -> None:
     directive = Directive("k", "hopline.tenant.set", "1", "1", "me", b"", b"", 0, 0, 0, Status.SUCCEEDED)
-    line = extend(Head(), "acme", directive, 5, before=None, after={"burst": 3})
+    line = extend(Head(), "acme", directive, 5, Told(None, {"burst": 3}))
     assert isinstance(read(line), Entry)
     found = row_of(topics.AUDIT, PlainRecord(topics.AUDIT, 0, 0, 6, b"acme", line))
     assert (found.status, found.tenant, found.subject, found.by, found.reason) == (

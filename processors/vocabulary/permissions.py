@@ -1,0 +1,42 @@
+"""What somebody can be allowed to do: each permission stands here and nowhere else."""
+
+from collections.abc import Collection
+from typing import Final
+
+EVERYTHING: Final = "*"
+SIGNAL_READ: Final = "signal:read"
+SIGNAL_WRITE: Final = "signal:write"
+TENANT_WRITE: Final = "tenant:write"
+LIMIT_WRITE: Final = "limit:write"
+AGENT_WRITE: Final = "agent:write"
+DIRECTIVE_READ: Final = "directive:read"
+DIRECTIVE_WRITE: Final = "directive:write"
+KEY_WRITE: Final = "key:write"
+INTEGRATION_WRITE: Final = "integration:write"
+STATE_READ: Final = "state:read"
+STATE_WRITE: Final = "state:write"
+
+PERMISSIONS: Final = {
+    SIGNAL_READ: "see signals as they come",
+    SIGNAL_WRITE: "send signals",
+    TENANT_WRITE: "create, suspend, resume and delete a tenant, and set its policy",
+    LIMIT_WRITE: "set a tenant's rate, burst and queue",
+    AGENT_WRITE: "hold a tenant's signals, and let them go on",
+    DIRECTIVE_READ: "see what was asked of a tenant and what came of it",
+    DIRECTIVE_WRITE: "take back a directive that waits",
+    KEY_WRITE: "create, rotate and revoke keys that may no more than oneself",
+    INTEGRATION_WRITE: "set and delete a tenant's integrations, and erase its secrets",
+    STATE_READ: "have a tenant's state written down",
+    STATE_WRITE: "clear a tenant's state",
+}
+"""The closed list, with what each allows. `*` is all of it, of today and of later versions."""
+
+
+def allows(granted: Collection[str], permission: str) -> bool:
+    """Tell whether what was granted includes a permission."""
+    return EVERYTHING in granted or permission in granted
+
+
+def lacking(granted: Collection[str], wanted: Collection[str]) -> list[str]:
+    """Return what is wanted and not granted."""
+    return [] if EVERYTHING in granted else sorted(set(wanted).difference(granted))
