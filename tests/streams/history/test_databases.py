@@ -16,7 +16,7 @@ from streams.history.projector import opened
 from streams.history.reading import History, content_sum
 from streams.history.rows import Row, sum_of
 from streams.history.sqlite import SqliteHome
-from streams.history.store import HistoryError, Home, MissingError, TakenError
+from streams.history.store import HistoryError, Home, MissingError, OvertakenError, TakenError
 from tests.streams.history.made import filters, row, rows_, signal_row
 
 SECONDS: Final = 20.0
@@ -124,6 +124,22 @@ def test_rows_and_offsets_are_written_together_or_not_at_all(home: Home) -> None
     assert (standing.complete_ms, standing.share, standing.rows) == (9, 1.0, 2)
     assert sorted(reader.rows()) == [signal_row(0), signal_row(1)]
     reader.close()
+
+
+def test_who_was_overtaken_writes_nothing_twice(home: Home) -> None:
+    place = (topics.SIGNALS, 0)
+    first = opened(home)
+    second = opened(home)
+    try:
+        first.write([signal_row(0)], {place: 1}, complete_ms=0, share=0.0)
+        with pytest.raises(OvertakenError, match="another process"):
+            second.write([signal_row(0)], {place: 1}, complete_ms=0, share=0.0)
+        assert second.offsets() == {place: 1}
+        second.write([signal_row(1)], {place: 2}, complete_ms=0, share=0.0)
+    finally:
+        first.close()
+        second.close()
+    assert content_sum(home, SECONDS)["rows"] == 2
 
 
 def test_many_rows_of_one_millisecond_and_lane_are_told_apart(home: Home) -> None:
