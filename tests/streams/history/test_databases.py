@@ -1,6 +1,7 @@
 """Both databases answer what a plain filter over the same rows answers, and keep rows and offsets together."""
 
 import asyncio
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -182,6 +183,30 @@ def test_two_do_not_write_at_once(home: Home) -> None:
         pass
     with home.lock("writing"), home.lock("rebuilding"):
         assert home.current() is None or home.current()
+
+
+async def test_no_question_that_an_index_can_answer_looks_at_all_rows(tmp_path: Path) -> None:
+    home = SqliteHome(tmp_path)
+    write(home, [signal_row(0, causationid="9", correlationid="8")])
+    asked: list[str] = []
+    reader = home.reader(SECONDS)
+    reader._connection.set_trace_callback(asked.append)
+    reader.by_ref(None, signal_row(0).ref, 10)
+    reader.by_ids("acme", ["0", "1"], 10)
+    reader.by_causes("acme", ["9"], 10)
+    for tenant in (None, "acme"):
+        for wanted in (Filter(correlation="8"), Filter(text="number"), Filter(subject="x"), Filter(pattern="order.**")):
+            reader.page(compiled(replace(wanted, tenant=tenant)).plan(), 1 << 62, 10)
+    reader._connection.set_trace_callback(None)
+    # What FTS5 asks of its own tables is its own matter.
+    questions = [each for each in asked if each.startswith("select records.")]
+    assert len(questions) == 13
+    for question in questions:
+        steps = [step[3] for step in reader._connection.execute(f"explain query plan {question}")]
+        assert not any(step.startswith("SCAN records") for step in steps), (question, steps)
+        # The table's own order is right for what comes from the word index, row by row, and for nothing else.
+        assert "rowid>" not in " ".join(steps), (question, steps)
+    reader.close()
 
 
 def test_a_history_that_is_not_there_is_named_with_what_to_do(tmp_path: Path) -> None:
