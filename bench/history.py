@@ -281,7 +281,8 @@ def _counted(this: Run) -> tuple[int, int]:
 
 def _made(number: int, began_ms: int, draw: random.Random) -> Row:
     """Return one of the rows to search through: a word that all have, one that half have, and rare ones."""
-    tenant = tenant_name(number % TENANTS)
+    # Four signals each of a tenant make a chain of causes.
+    tenant = tenant_name(number // 4 % TENANTS)
     rare = " ".join(f"w{draw.randrange(VOCABULARY)}" for _ in range(12))
     half = "half" if number % 2 else "whole"
     data = f'{{"sequence":{number},"total":{number % 1_000},"note":"{COMMON} {half} {rare}"}}'
@@ -320,6 +321,11 @@ async def _searched(where: Ground, count: int, questions: int) -> Result:
                     continue
                 times.setdefault(name, []).append((time.perf_counter() - began) * 1_000)
                 problems += not answer.complete
+            ref = _made(draw.randrange(count), began_ms, draw).ref
+            for name, ask in (("one signal", history.signal), ("its causes", history.causes)):
+                began = time.perf_counter()
+                problems += await ask(None, ref) is None
+                times.setdefault(name, []).append((time.perf_counter() - began) * 1_000)
     finally:
         history.close()
     all_ = sorted(ms for each in times.values() for ms in each)
@@ -338,7 +344,7 @@ async def _searched(where: Ground, count: int, questions: int) -> Result:
 def _questions(draw: random.Random, count: int, began_ms: int) -> Iterator[tuple[str, str | None, Filter]]:
     """Yield one question of each kind."""
     number = draw.randrange(count)
-    tenant = tenant_name(number % TENANTS)
+    tenant = tenant_name(number // 4 % TENANTS)
     before = Filter(until_ms=began_ms + number // 5)
     yield "newest", None, Filter()
     yield "common word", None, Filter(text=COMMON)
@@ -351,6 +357,6 @@ def _questions(draw: random.Random, count: int, began_ms: int) -> Iterator[tuple
     yield "type", None, replace(before, pattern=f"bench.kind{number % 20}.*")
     yield "subject", None, Filter(subject=f"belt/{number % 97}")
     yield "source and type", None, Filter(source=f"/bench/{number % 16}", pattern=f"bench.kind{number % 16}.made")
-    yield "correlation", tenant_name((number // 4 * 4) % TENANTS), Filter(correlation=f"s-{number // 4 * 4}")
+    yield "correlation", tenant, Filter(correlation=f"s-{number // 4 * 4}")
     yield "field of data", tenant, Filter(where="data.total >= 0")
     yield "word that is not there", None, Filter(text=f"{COMMON} nowhere")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from itertools import product
 from typing import Final
 
@@ -22,6 +23,8 @@ PREFIXES_MAX: Final = 16
 _PREFIX_SEGMENTS_MAX: Final = 2
 _CURSOR: Final = re.compile(r"([0-9a-f]{1,16})\.([0-9a-f]{16})").fullmatch
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]").search
+TAGS_REMEMBERED_MAX: Final = 16_384
+"""Tenants, sources and types come again and again."""
 CUT_TAG: Final = "z:cut"
 """On rows whose words are not all in the index."""
 
@@ -213,6 +216,7 @@ def indexed(row: Row) -> list[str]:
     return tags + found
 
 
+@lru_cache(maxsize=TAGS_REMEMBERED_MAX)
 def _tag(name: str, value: str) -> str:
     return f"{name}:{digest(value.replace(chr(0), chr(0xFFFD)).encode()).hex()[:16]}"
 

@@ -21,6 +21,7 @@ from streams.history.store import (
     Found,
     HistoryError,
     MissingError,
+    OvertakenError,
     Place,
     SlowError,
     Standing,
@@ -58,6 +59,8 @@ class PostgresWriter:
 
     def __init__(self, home: "PostgresHome", generation: str) -> None:
         self.generation = generation
+        self._where = home.where
+        self._known: dict[Place, int] = {}
         self._connection = home.connect(WRITE_SECONDS_MAX, generation)
         try:
             with _explained(home.where), self._connection.transaction():
@@ -67,19 +70,24 @@ class PostgresWriter:
                         self._connection.execute(statement.encode())
                     self._connection.execute("insert into standing values (1, %s, 0, 0, 0)", (FORMAT,))
             _check_format(self._connection, home.where)
+            self.offsets()
         except BaseException:
             self._connection.close()
             raise
-        self._where = home.where
 
     def offsets(self) -> dict[Place, int]:
         """See `Writer.offsets`."""
         with _explained(self._where):
-            return _offsets(self._connection)
+            self._known = _offsets(self._connection)
+        return dict(self._known)
 
     def write(self, rows: Sequence[Row], offsets: Mapping[Place, int], *, complete_ms: int, share: float) -> None:
         """See `Writer.write`."""
         with _explained(self._where), self._connection.transaction():
+            # The lock should keep others out. Where it fails, nothing is written twice all the same.
+            self._connection.execute("lock table offsets in exclusive mode")
+            if _offsets(self._connection) != self._known:
+                raise OvertakenError(self._where)
             if rows:
                 self._insert(rows)
             with self._connection.cursor() as cursor:
@@ -91,6 +99,7 @@ class PostgresWriter:
             self._connection.execute(
                 "update standing set complete_ms = %s, share = %s, rows = rows + %s", (complete_ms, share, len(rows))
             )
+        self._known |= offsets
 
     def _insert(self, rows: Sequence[Row]) -> None:
         """Most keys are free, so they are tried at once; only where some are not is each looked up."""

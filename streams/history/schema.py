@@ -11,6 +11,7 @@ COLUMNS: Final = tuple("place" if name == "offset" else name for name in Row._fi
 HASHES: Final = ("ref64", "id64", "cause64", "correlation64")
 """Found by: 64 bits each, for a whole text would double the database. Rows are compared with the text itself."""
 STORED: Final = ("key", *HASHES, *COLUMNS)
+OPTIONAL: Final = frozenset({"cause64", "correlation64"})
 INDEXES: Final = (("ref64",), ("id64", "tenant"), ("cause64", "tenant"), ("correlation64", "tenant"))
 SELECTED: Final = ", ".join(f"records.{name}" for name in ("key", *COLUMNS))
 
@@ -19,7 +20,7 @@ def column_type(name: str, *, number: str, blob: str) -> str:
     """Return a column's type."""
     if name == "data":
         return blob
-    if name in {"cause64", "correlation64"}:
+    if name in OPTIONAL:
         return number
     return f"{number if name in NUMBERS or name in HASHES else 'text'} not null"
 
@@ -27,8 +28,10 @@ def column_type(name: str, *, number: str, blob: str) -> str:
 def tables(*, number: str, real: str, blob: str, more: str = "") -> tuple[str, ...]:
     """Return the statements that make the tables which both databases have."""
     columns = ", ".join(f"{name} {column_type(name, number=number, blob=blob)}" for name in STORED[1:])
+    # A condition only where there is something to leave out: SQLite does not use an index whose condition always holds.
     indexes = [
-        f"create index records_{names[0]} on records ({', '.join((*names, 'key'))}) where {names[0]} is not null"
+        f"create index records_{names[0]} on records ({', '.join((*names, 'key'))})"
+        + (f" where {names[0]} is not null" if names[0] in OPTIONAL else "")
         for names in INDEXES
     ]
     offsets = f"topic text not null, lane integer not null, next {number} not null, primary key (topic, lane)"

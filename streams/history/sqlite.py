@@ -25,6 +25,7 @@ from streams.history.store import (
     Found,
     HistoryError,
     MissingError,
+    OvertakenError,
     Place,
     SlowError,
     Standing,
@@ -57,9 +58,11 @@ class SqliteWriter:
         self.generation = path.name
         self._path = path
         self._connection = _connected(f"file:{path}", BUSY_SECONDS_MAX)
+        self._known: dict[Place, int] = {}
         try:
             with _explained(path):
                 _prepare(self._connection)
+            self.offsets()
         except BaseException:
             self._connection.close()
             raise
@@ -67,11 +70,15 @@ class SqliteWriter:
     def offsets(self) -> dict[Place, int]:
         """See `Writer.offsets`."""
         with _explained(self._path):
-            return _offsets(self._connection)
+            self._known = _offsets(self._connection)
+        return dict(self._known)
 
     def write(self, rows: Sequence[Row], offsets: Mapping[Place, int], *, complete_ms: int, share: float) -> None:
         """See `Writer.write`."""
         with _explained(self._path), self._transaction():
+            # The lock should keep others out. Where it fails, nothing is written twice all the same.
+            if _offsets(self._connection) != self._known:
+                raise OvertakenError(str(self._path))
             if rows:
                 self._insert(rows)
             self._connection.executemany(
@@ -81,6 +88,7 @@ class SqliteWriter:
             self._connection.execute(
                 "update standing set complete_ms = ?, share = ?, rows = rows + ?", (complete_ms, share, len(rows))
             )
+        self._known |= offsets
 
     def _insert(self, rows: Sequence[Row]) -> None:
         """Most keys are free, so they are tried at once; only where some are not is each looked up."""
@@ -243,7 +251,8 @@ class SqliteReader:
                 "select format, complete_ms, share, rows from standing"
             ).fetchone()
             offsets = _offsets(self._connection)
-        size = sum(path.stat().st_size for path in _files(self._path))
+        files = (self._path, self._path.with_name(f"{self._path.name}-wal"))
+        size = sum(path.stat().st_size for path in files if path.exists())
         return Standing(self._path.name, form, complete_ms, share, rows, size, offsets)
 
     def close(self) -> None:
@@ -265,13 +274,8 @@ class SqliteHome:
     @contextmanager
     def lock(self, purpose: str) -> Iterator[None]:
         """See `Home.lock`. The system lets go of it when its holder ends, however it ends."""
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._usable():
             held = os.open(self._folder / f"{purpose}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise HistoryError(
-                f"the history's folder cannot be used: {error}; set HOPLINE_HISTORY to another"
-            ) from error
         try:
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -306,13 +310,8 @@ class SqliteHome:
 
     def writer(self, generation: str) -> SqliteWriter:
         """See `Home.writer`."""
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise HistoryError(
-                f"the history's folder cannot be used: {error}; set HOPLINE_HISTORY to another"
-            ) from error
-        return SqliteWriter(self._folder / generation)
+        with self._usable():
+            return SqliteWriter(self._folder / generation)
 
     def reader(self, seconds_max: float) -> SqliteReader:
         """See `Home.reader`."""
@@ -330,6 +329,14 @@ class SqliteHome:
         draft.replace(self._folder / POINTER)
         # Who still reads the one before has it open; its bytes go when the last one closes it.
         self._remove_but({generation})
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            yield
+        except OSError as error:
+            raise HistoryError(_UNUSABLE.format(error)) from error
 
     def _remove_but(self, kept: set[str | None]) -> None:
         for path in self._folder.glob("history-*.db*"):
@@ -390,7 +397,3 @@ def _explained(path: Path) -> Iterator[None]:
 
 def _offsets(connection: sqlite3.Connection) -> dict[Place, int]:
     return {(topic, lane): after for topic, lane, after in connection.execute("select topic, lane, next from offsets")}
-
-
-def _files(path: Path) -> list[Path]:
-    return [each for each in (path, path.with_name(f"{path.name}-wal")) if each.exists()]

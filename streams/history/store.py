@@ -38,6 +38,13 @@ class AwayError(HistoryError):
     """The database does not answer, is locked or full: worth another attempt."""
 
 
+class OvertakenError(AwayError):
+    """Another process has written since we looked: what we hold may be in it already."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"{where} was written by another process, too; reading on from where it stands now")
+
+
 class SlowError(HistoryError):
     """A query took longer than it may."""
 
@@ -67,7 +74,7 @@ class Writer(Protocol):
         """Return the next offset of each place: the truth about what has been read."""
 
     def write(self, rows: Sequence[Row], offsets: Mapping[Place, int], *, complete_ms: int, share: float) -> None:
-        """Write rows and offsets together or not at all."""
+        """Write rows and offsets together or not at all. Raises `OvertakenError` if another has written meanwhile."""
 
     def forget(self, before_ms: int, most: int) -> int:
         """Remove rows from before a moment, at most so many; return how many."""

@@ -1,6 +1,7 @@
 """Both databases answer what a plain filter over the same rows answers, and keep rows and offsets together."""
 
 import asyncio
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -16,7 +17,7 @@ from streams.history.projector import opened
 from streams.history.reading import History, content_sum
 from streams.history.rows import Row, sum_of
 from streams.history.sqlite import SqliteHome
-from streams.history.store import HistoryError, Home, MissingError, TakenError
+from streams.history.store import HistoryError, Home, MissingError, OvertakenError, TakenError
 from tests.streams.history.made import filters, row, rows_, signal_row
 
 SECONDS: Final = 20.0
@@ -126,6 +127,22 @@ def test_rows_and_offsets_are_written_together_or_not_at_all(home: Home) -> None
     reader.close()
 
 
+def test_who_was_overtaken_writes_nothing_twice(home: Home) -> None:
+    place = (topics.SIGNALS, 0)
+    first = opened(home)
+    second = opened(home)
+    try:
+        first.write([signal_row(0)], {place: 1}, complete_ms=0, share=0.0)
+        with pytest.raises(OvertakenError, match="another process"):
+            second.write([signal_row(0)], {place: 1}, complete_ms=0, share=0.0)
+        assert second.offsets() == {place: 1}
+        second.write([signal_row(1)], {place: 2}, complete_ms=0, share=0.0)
+    finally:
+        first.close()
+        second.close()
+    assert content_sum(home, SECONDS)["rows"] == 2
+
+
 def test_many_rows_of_one_millisecond_and_lane_are_told_apart(home: Home) -> None:
     rows = [row(offset=offset * 16_384, id=str(offset)) for offset in range(300)]
     assert len({key_of(each) for each in rows}) == 1
@@ -166,6 +183,30 @@ def test_two_do_not_write_at_once(home: Home) -> None:
         pass
     with home.lock("writing"), home.lock("rebuilding"):
         assert home.current() is None or home.current()
+
+
+async def test_no_question_that_an_index_can_answer_looks_at_all_rows(tmp_path: Path) -> None:
+    home = SqliteHome(tmp_path)
+    write(home, [signal_row(0, causationid="9", correlationid="8")])
+    asked: list[str] = []
+    reader = home.reader(SECONDS)
+    reader._connection.set_trace_callback(asked.append)
+    reader.by_ref(None, signal_row(0).ref, 10)
+    reader.by_ids("acme", ["0", "1"], 10)
+    reader.by_causes("acme", ["9"], 10)
+    for tenant in (None, "acme"):
+        for wanted in (Filter(correlation="8"), Filter(text="number"), Filter(subject="x"), Filter(pattern="order.**")):
+            reader.page(compiled(replace(wanted, tenant=tenant)).plan(), 1 << 62, 10)
+    reader._connection.set_trace_callback(None)
+    # What FTS5 asks of its own tables is its own matter.
+    questions = [each for each in asked if each.startswith("select records.")]
+    assert len(questions) == 13
+    for question in questions:
+        steps = [step[3] for step in reader._connection.execute(f"explain query plan {question}")]
+        assert not any(step.startswith("SCAN records") for step in steps), (question, steps)
+        # The table's own order is right for what comes from the word index, row by row, and for nothing else.
+        assert "rowid>" not in " ".join(steps), (question, steps)
+    reader.close()
 
 
 def test_a_history_that_is_not_there_is_named_with_what_to_do(tmp_path: Path) -> None:
