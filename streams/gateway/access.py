@@ -15,8 +15,8 @@ from processors.vocabulary.access import AccessKey
 from processors.vocabulary.ids import digest
 from processors.vocabulary.reasons import Problem
 from streams import keys, secret
-from streams.access import Access as Reading
-from streams.gateway.caller import CALLER, Caller
+from streams.gateway.caller import KEY as CALLER
+from streams.gateway.caller import Caller
 from streams.gateway.errors import NotLoopbackError
 from streams.gateway.intake import Entry, NewId
 from streams.gateway.keyring import KEYS_MAX, Keyring, Refusal
@@ -24,6 +24,7 @@ from streams.gateway.limits import RefusedError
 from streams.gateway.loopback import is_loopback
 from streams.gateway.problems import Failure
 from streams.gateway.use import Uses
+from streams.known_keys import KnownKeys
 from streams.metrics import Metrics
 from streams.settings import Settings
 
@@ -234,7 +235,7 @@ async def require_safe(settings: Settings, bootstrap: str) -> None:
             "Leave HOPLINE_REQUIRE_KEYS out, or set HOPLINE_HOST=127.0.0.1."
         )
     now_ms = time.time_ns() // 1_000_000
-    found = await Reading(settings.cluster(bootstrap), settings.topics, settings.lanes).keys()
+    found = await KnownKeys(settings.cluster(bootstrap), settings.topics, settings.lanes).keys()
     if not any(_opens(key, now_ms) for key in found):
         raise NotLoopbackError(
             f"HOPLINE_HOST is {settings.host!r}, and there is no API key that anybody could use. "

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from processors.vocabulary.access import SYSTEM, AccessKey, named, unpack
+from processors.vocabulary.access import SYSTEM, AccessKey, is_name, named, unpack
 from streams.gateway.caller import Caller
 from streams.keys import Pepper, prefix_of
 
@@ -64,9 +64,11 @@ class Keyring:
         return sum(not key.revoked_ms and not key.hash.startswith(mark) for key in self)
 
     def take(self, name: bytes | None, packed: bytes | None) -> None:
-        """Take a record of the topic in: a key as it is now, or that it is forgotten."""
+        """Take a record of the topic in: a key as it is now, or that it is forgotten. Others' are left alone."""
+        if name is None or not is_name(name):
+            return
         try:
-            tenant, prefix = named(name or b"")
+            tenant, prefix = named(name)
             if packed is None:
                 self._forget(tenant, prefix)
                 return

@@ -18,7 +18,7 @@ from processors.vocabulary.permissions import SIGNAL_READ
 from processors.vocabulary.reasons import Problem
 from streams.admin import KafkaAwayError
 from streams.gateway import problems
-from streams.gateway.caller import CALLER
+from streams.gateway.caller import KEY as CALLER
 from streams.gateway.limits import RefusedError
 from streams.gateway.problems import Failure
 from streams.live.feed import ALL_TENANTS, Feed, FullError, Listener, Wanted

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -60,6 +61,15 @@ async def test_what_is_no_key_is_told_apart(site: Site, sent: dict[str, str], wh
     status, said = await site.ask("POST", SIGNALS, "", event(), **STRUCTURED, **sent)
     assert (status, kind(said)) == (401, why)
     assert not site.outlet.taken
+
+
+async def test_what_else_stands_in_the_topic_is_left_alone(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    site.table.take(SimpleNamespace(key=b"limit/signals/normal", value=b"{}"))
+    site.table.take(SimpleNamespace(key=None, value=b"{}"))
+    assert not caplog.text
+    site.table.take(SimpleNamespace(key=b"key/acme\0key0000000", value=b"no key"))
+    assert "cannot be read" in caplog.text
+    assert not len(site.table.ring)
 
 
 async def test_two_keys_at_once_are_none(site: Site) -> None:
