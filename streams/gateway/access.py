@@ -4,6 +4,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias
 
@@ -49,6 +50,17 @@ _SAID: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """By what somebody was let in who may stay: the key's name, and the hash that fitted."""
+
+    name: bytes
+    hash: str
+
+
+_HELD: Final = web.RequestKey("held", _Held)
+
+
 class KeyTable:
     """The keys that are in force here, and the ones being read anew: a `View` of the topic `access`."""
 
@@ -85,6 +97,8 @@ class Access:
         self.required = keys_required(settings)
         self.table = table or KeyTable()
         self.uses = Uses()
+        self.behind: Callable[[], str] = str
+        """Says why what is known of the keys may be old; nothing if it is not."""
         self._refused = metrics.counter(catalogue.GATEWAY_REFUSED)
         metrics.gauge(catalogue.GATEWAY_KEYS).of().set_function(lambda: len(self.table.ring))
 
@@ -111,7 +125,13 @@ class Access:
             raise self._unauthorized(found)
         caller, key = found
         self.uses.note(key.name, now_ms)
+        request[_HELD] = _Held(key.name, self.table.ring.hash(text))
         return caller
+
+    def still_good(self, request: web.Request) -> bool:
+        """Tell whether a request would be let in now: for one that lasts, and a key that was revoked meanwhile."""
+        held = request.get(_HELD)
+        return held is None or self.table.ring.holds(held.name, held.hash, time.time_ns() // 1_000_000)
 
     def _unauthorized(self, refusal: Refusal) -> RefusedError:
         self._refused.of(refusal.value).inc()
@@ -158,7 +178,7 @@ class Access:
 
     def why_not_ready(self) -> str:
         """Return why requests with keys are not served; empty if they are."""
-        return "" if self.table.complete_once else "The API keys have not been read yet."
+        return self.behind() if self.table.complete_once else "The API keys have not been read yet."
 
 
 def _foreign(caller: Caller, field: str, tenant: str) -> Failure:

@@ -97,6 +97,16 @@ class Keyring:
             self._count += 1
         self._keys.setdefault(key.prefix, {})[key.tenant] = key
 
+    def hash(self, text: str) -> str:
+        """Return what a key that was found is compared by."""
+        return self._pepper.hash(text) if self._pepper else ""
+
+    def holds(self, name: bytes, made: str, now_ms: int) -> bool:
+        """Tell whether what was found once, by this hash, still opens: for who stays longer than a request."""
+        tenant, prefix = named(name)
+        key = self._keys.get(prefix, {}).get(tenant)
+        return key is not None and not key.dead(now_ms) and made in key.hashes(now_ms)
+
     def find(self, text: str, now_ms: int) -> tuple[Caller, AccessKey] | Refusal:
         """Return whose key a text is, or why it opens nothing. Takes as long for a stranger's as for a wrong secret."""
         prefix = prefix_of(text)
