@@ -75,6 +75,7 @@ def _shown(key: AccessKey) -> dict[str, Any]:
     """Return a key as the audit shows it: without its hashes."""
     return {
         "prefix": key.prefix,
+        "number": key.number,
         "permissions": key.permissions,
         "tier": key.tier,
         "label": key.label,

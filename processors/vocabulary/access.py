@@ -12,6 +12,7 @@ PREFIX_CHARACTERS: Final = 10
 LABEL_CHARACTERS_MAX: Final = 100
 PERMISSIONS_MAX: Final = 64
 VERSION: Final = 1
+_NAMES: Final = b"key/"
 
 is_prefix: Final = re.compile(rf"[0-9A-Za-z]{{{PREFIX_CHARACTERS}}}").fullmatch
 is_hash: Final = re.compile(r"[0-9a-f]{8}:[0-9a-f]{64}").fullmatch
@@ -66,10 +67,15 @@ def unpack(packed: bytes) -> AccessKey:
 
 def name_of(tenant: str, prefix: str) -> bytes:
     """Return what a key is found by. Its tenant is in it: nobody takes another one's key away with the same prefix."""
-    return b"%b\x00%b" % (tenant.encode(), prefix.encode())
+    return b"%b%b\x00%b" % (_NAMES, tenant.encode(), prefix.encode())
+
+
+def is_name(name: bytes) -> bool:
+    """Tell whether a record of `access` is a key's: other things that gateways must know stand there, too."""
+    return name.startswith(_NAMES)
 
 
 def named(name: bytes) -> tuple[str, str]:
     """Return the tenant and the prefix of a key that is found by this."""
-    tenant, _, prefix = name.partition(b"\x00")
+    tenant, _, prefix = name.removeprefix(_NAMES).partition(b"\x00")
     return tenant.decode(), prefix.decode()

@@ -12,12 +12,12 @@ from processors.directives.kinds.key_revoke import REVOKE
 from processors.directives.kinds.key_rotate import GRACE_SECONDS, ROTATE
 from processors.vocabulary.access import SYSTEM, TIER, AccessKey
 from processors.vocabulary.permissions import EVERYTHING, PERMISSIONS, SIGNAL_WRITE
-from streams import access as reading
 from streams.cli.access import Access, access, run
 from streams.cli.asking import ask, require_name, require_payload, require_success
 from streams.cli.errors import MISUSED, CommandError
 from streams.cli.output import json_option, moment, print_json, print_table
 from streams.keys import Pepper, new_key, new_prefix, prefix_of
+from streams.known_keys import KnownKeys
 
 OPERATOR: Final = "operator"
 _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -148,7 +148,7 @@ def list_(*, tenant: str | None, operator: bool, as_json: bool) -> None:
 
 
 async def _read(at: Access) -> tuple[list[AccessKey], dict[bytes, int]]:
-    found = reading.Access(at.kafka, at.topics, at.lanes)
+    found = KnownKeys(at.kafka, at.topics, at.lanes)
     return await found.keys(), await found.last_used_ms()
 
 

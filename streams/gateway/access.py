@@ -4,6 +4,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias
 
@@ -15,8 +16,8 @@ from processors.vocabulary.access import AccessKey
 from processors.vocabulary.ids import digest
 from processors.vocabulary.reasons import Problem
 from streams import keys, secret
-from streams.access import Access as Reading
-from streams.gateway.caller import CALLER, Caller
+from streams.gateway.caller import KEY as CALLER
+from streams.gateway.caller import Caller
 from streams.gateway.errors import NotLoopbackError
 from streams.gateway.intake import Entry, NewId
 from streams.gateway.keyring import KEYS_MAX, Keyring, Refusal
@@ -24,6 +25,7 @@ from streams.gateway.limits import RefusedError
 from streams.gateway.loopback import is_loopback
 from streams.gateway.problems import Failure
 from streams.gateway.use import Uses
+from streams.known_keys import KnownKeys
 from streams.metrics import Metrics
 from streams.settings import Settings
 
@@ -46,6 +48,17 @@ _SAID: Final = {
     Refusal.EXPIRED: "This key has expired. Ask whoever gave it to you for another one.",
     Refusal.ROTATED: "This key was rotated and its grace time is over. Use the new one.",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """By what somebody was let in who may stay: the key's name, and the hash that fitted."""
+
+    name: bytes
+    hash: str
+
+
+_HELD: Final = web.RequestKey("held", _Held)
 
 
 class KeyTable:
@@ -84,6 +97,8 @@ class Access:
         self.required = keys_required(settings)
         self.table = table or KeyTable()
         self.uses = Uses()
+        self.behind: Callable[[], str] = str
+        """Says why what is known of the keys may be old; nothing if it is not."""
         self._refused = metrics.counter(catalogue.GATEWAY_REFUSED)
         metrics.gauge(catalogue.GATEWAY_KEYS).of().set_function(lambda: len(self.table.ring))
 
@@ -110,7 +125,13 @@ class Access:
             raise self._unauthorized(found)
         caller, key = found
         self.uses.note(key.name, now_ms)
+        request[_HELD] = _Held(key.name, self.table.ring.hash(text))
         return caller
+
+    def still_good(self, request: web.Request) -> bool:
+        """Tell whether a request would be let in now: for one that lasts, and a key that was revoked meanwhile."""
+        held = request.get(_HELD)
+        return held is None or self.table.ring.holds(held.name, held.hash, time.time_ns() // 1_000_000)
 
     def _unauthorized(self, refusal: Refusal) -> RefusedError:
         self._refused.of(refusal.value).inc()
@@ -157,7 +178,7 @@ class Access:
 
     def why_not_ready(self) -> str:
         """Return why requests with keys are not served; empty if they are."""
-        return "" if self.table.complete_once else "The API keys have not been read yet."
+        return self.behind() if self.table.complete_once else "The API keys have not been read yet."
 
 
 def _foreign(caller: Caller, field: str, tenant: str) -> Failure:
@@ -234,7 +255,7 @@ async def require_safe(settings: Settings, bootstrap: str) -> None:
             "Leave HOPLINE_REQUIRE_KEYS out, or set HOPLINE_HOST=127.0.0.1."
         )
     now_ms = time.time_ns() // 1_000_000
-    found = await Reading(settings.cluster(bootstrap), settings.topics, settings.lanes).keys()
+    found = await KnownKeys(settings.cluster(bootstrap), settings.topics, settings.lanes).keys()
     if not any(_opens(key, now_ms) for key in found):
         raise NotLoopbackError(
             f"HOPLINE_HOST is {settings.host!r}, and there is no API key that anybody could use. "

@@ -32,5 +32,5 @@ class Caller:
         return self.tenant in {"", tenant} and rules.is_tenant(tenant, reserved_ok=not self.tenant)
 
 
-CALLER: Final = web.RequestKey("caller", Caller)
+KEY: Final = web.RequestKey("caller", Caller)
 """Under which a request keeps its caller. Each one below /v1/ has it: a handler that finds none must fail."""

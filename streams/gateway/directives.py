@@ -28,7 +28,8 @@ from processors.vocabulary.signal import CONTENT_TYPE
 from processors.vocabulary.timestamps import rfc3339
 from streams.gateway import problems
 from streams.gateway.access import Access, idempotency_key
-from streams.gateway.caller import CALLER, Caller
+from streams.gateway.caller import KEY as CALLER
+from streams.gateway.caller import Caller
 from streams.gateway.ends import TENANT_ENDS_MAX, End, Ends
 from streams.gateway.intake import Entry
 from streams.gateway.limits import Body, Load, RefusedError

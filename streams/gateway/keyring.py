@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from processors.vocabulary.access import SYSTEM, AccessKey, named, unpack
+from processors.vocabulary.access import SYSTEM, AccessKey, is_name, named, unpack
 from streams.gateway.caller import Caller
 from streams.keys import Pepper, prefix_of
 
@@ -64,9 +64,11 @@ class Keyring:
         return sum(not key.revoked_ms and not key.hash.startswith(mark) for key in self)
 
     def take(self, name: bytes | None, packed: bytes | None) -> None:
-        """Take a record of the topic in: a key as it is now, or that it is forgotten."""
+        """Take a record of the topic in: a key as it is now, or that it is forgotten. Others' are left alone."""
+        if name is None or not is_name(name):
+            return
         try:
-            tenant, prefix = named(name or b"")
+            tenant, prefix = named(name)
             if packed is None:
                 self._forget(tenant, prefix)
                 return
@@ -94,6 +96,16 @@ class Keyring:
                 return
             self._count += 1
         self._keys.setdefault(key.prefix, {})[key.tenant] = key
+
+    def hash(self, text: str) -> str:
+        """Return what a key that was found is compared by."""
+        return self._pepper.hash(text) if self._pepper else ""
+
+    def holds(self, name: bytes, made: str, now_ms: int) -> bool:
+        """Tell whether what was found once, by this hash, still opens: for who stays longer than a request."""
+        tenant, prefix = named(name)
+        key = self._keys.get(prefix, {}).get(tenant)
+        return key is not None and not key.dead(now_ms) and made in key.hashes(now_ms)
 
     def find(self, text: str, now_ms: int) -> tuple[Caller, AccessKey] | Refusal:
         """Return whose key a text is, or why it opens nothing. Takes as long for a stranger's as for a wrong secret."""

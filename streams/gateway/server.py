@@ -18,7 +18,8 @@ from processors.vocabulary.permissions import SIGNAL_WRITE
 from processors.vocabulary.reasons import Rejected
 from streams.gateway import intake, problems
 from streams.gateway.access import Access, ids_for
-from streams.gateway.caller import CALLER, Caller
+from streams.gateway.caller import KEY as CALLER
+from streams.gateway.caller import Caller
 from streams.gateway.directives import PATH as DIRECTIVES_PATH
 from streams.gateway.intake import BATCH, Entry
 from streams.gateway.limits import Body, Load, RefusedError, bytes_max

@@ -67,15 +67,17 @@ class Serving:
         kafka = settings.cluster(bootstrap)
         self.outlet = Outlet(kafka, settings.topics, lanes=settings.lanes, prepare=_preparation(settings, bootstrap))
         feed = Feed()
-        tail = Tail(feed, LiveReader(kafka, settings.topics, settings.lanes, feed))
         table, ends = KeyTable(Pepper.of(settings) if secret.is_given(settings) else None), Ends()
         self.access = Access(settings, metrics, table)
+        tail = Tail(feed, LiveReader(kafka, settings.topics, settings.lanes, feed), self.access.still_good)
         requester_key = secret.derived(settings, requester.PURPOSE) if secret.is_given(settings) else b""
         load = Load(settings.gateway_inflight_max)
         directives = Directives(self.outlet, self.access, ends, load, requester_key)
         self.gateway = Gateway(settings, self.outlet, metrics, (tail, directives), self.access)
         follow = partial(Follower, kafka, settings.topics, lanes=settings.lanes)
-        self._followers = (follow(names.ACCESS, view=table), follow(names.AUDIT, view=ends, span=span(settings.lanes)))
+        keys = follow(names.ACCESS, view=table)
+        self.access.behind = lambda: keys.behind
+        self._followers = (keys, follow(names.AUDIT, view=ends, span=span(settings.lanes)))
         self._runner = web.AppRunner(
             self.gateway.application(),
             access_log=None,

@@ -18,7 +18,7 @@ from processors.vocabulary.permissions import SIGNAL_READ
 from processors.vocabulary.reasons import Problem
 from streams.admin import KafkaAwayError
 from streams.gateway import problems
-from streams.gateway.caller import CALLER
+from streams.gateway.caller import KEY as CALLER
 from streams.gateway.limits import RefusedError
 from streams.gateway.problems import Failure
 from streams.live.feed import ALL_TENANTS, Feed, FullError, Listener, Wanted
@@ -41,8 +41,11 @@ _Write: TypeAlias = Callable[[str, bytes], Awaitable[None]]
 class Tail:
     """Those who listen to this gateway."""
 
-    def __init__(self, feed: Feed, reader: LiveReader) -> None:
+    def __init__(
+        self, feed: Feed, reader: LiveReader, still_good: Callable[[web.Request], bool] = lambda _: True
+    ) -> None:
         self._feed = feed
+        self._still_good = still_good
         self._reader = reader
         self._wakers: set[asyncio.Event] = set()
         self._closing = False
@@ -124,9 +127,13 @@ class Tail:
                     async with asyncio.timeout(BEAT_SECONDS):
                         await waker.wait()
                 except TimeoutError:
+                    if not self._still_good(request):
+                        return
                     await _in_time(write("", b""))
                     continue
                 waker.clear()
+                if not self._still_good(request):
+                    return
                 for kind, text in listener.take():
                     await _in_time(write(kind, text))
         except ConnectionResetError:

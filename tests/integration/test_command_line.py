@@ -1,13 +1,16 @@
 """`hopline up` and the commands beside it, run for real."""
 
+import asyncio
 import json
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from aiohttp import ClientSession
 
 from tests.integration.command_line import CommandLine, Running
 
@@ -56,13 +59,14 @@ async def test_up_serves_the_other_commands_and_finds_its_data_again(line: Comma
     assert nobody.returncode == 1
 
     await _directs(line)
+    await _opens(line, status["gateway"])
 
     topics = {topic["topic"]: topic for topic in await line.json("topics")}
     assert topics["signals.in"]["lag"] == 0
     assert topics["signals.in"]["size_bytes"] > 0
     ledger = await line.json("ledger", "--verify")
     assert ledger["balanced"] is True
-    assert sum(row["in"] for row in ledger["lanes"] if row["hop"] == "ingest") == 8
+    assert sum(row["in"] for row in ledger["lanes"] if row["hop"] == "ingest") == 9
     assert all(one["fits"] for one in ledger["verified"]["comparisons"])
 
     processes = [psutil.Process(pid) for pid in (*status["pids"].values(), status["broker_pid"])]
@@ -123,3 +127,21 @@ async def _directs(line: CommandLine) -> None:
     outcomes = ["succeeded", "succeeded", "requested", "cancelled", "succeeded", "rejected"]
     assert [entry["outcome"] for entry in audited] == outcomes
     assert await line.json("audit", "verify") == {"tenants": 1, "entries": 6, "broken": {}}
+
+
+async def _opens(line: CommandLine, gateway: str) -> None:
+    """Make a key with the secret that `up` has made by itself, and be let in and kept out by it."""
+    assert (line.data_dir / "secret.key").stat().st_mode & 0o777 == 0o600
+    assert "HOPLINE_SECRET_KEY_FILE=" in (await line.call("kafka", "shell-env")).stdout
+    made = await line.json("keys", "create", "--tenant", "ann", "--permission", "directive:read")
+    headers = {"Authorization": f"Bearer {made['secret']}"}
+    async with ClientSession() as http, asyncio.timeout(30):
+        found: dict[str, Any] = {}
+        while "directives" not in found:
+            async with http.get(f"{gateway}/v1/directives", headers=headers) as answer:
+                found = await answer.json(content_type=None)
+        assert {each["key"]: each["status"] for each in found["directives"]}["later"] == "cancelled"
+        async with http.get(f"{gateway}/v1/directives?tenant=bob", headers=headers) as answer:
+            assert answer.status == 403
+    (listed,) = await line.json("keys", "list")
+    assert (listed["tenant"], listed["permissions"], listed["status"]) == ("ann", ["directive:read"], "good")

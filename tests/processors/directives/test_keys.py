@@ -38,7 +38,7 @@ def test_a_key_is_written_for_the_gateways_by_its_tenant_and_its_prefix() -> Non
     ((name, _, _),) = lane.outputs(topics.ACCESS)
     (key,) = written(lane)
     assert key is not None
-    assert name == b"acme\0key0000000" == key.name
+    assert name == b"key/acme\0key0000000" == key.name
     assert (key.tenant, key.permissions, key.label, key.number) == ("acme", ("signal:write",), "the shop", 1)
 
 
@@ -144,7 +144,7 @@ def test_living_keys_are_bounded_and_the_first_to_die_is_forgotten_first(monkeyp
     assert None not in written(lane)
     assert create(lane, 6)["status"] == "succeeded"
     gone = [name for name, value, _ in lane.outputs(topics.ACCESS) if value is None]
-    assert gone == [b"acme\0key0000001"]
+    assert gone == [b"key/acme\0key0000001"]
     kept = [key for key in lane.store.values if key.startswith(keys.state_key("acme", ""))]
     assert len(kept) == 5
 

@@ -46,6 +46,7 @@ class Site:
     table: KeyTable
     ends: Ends
     app: web.Application
+    feed: Feed
     secrets: dict[str, str] = field(default_factory=dict)
 
     def give(self, name: str, tenant: str = "acme", *permissions: str, **more: Any) -> str:
@@ -85,7 +86,7 @@ async def listening(*, read: bool = True, **settings: Any) -> AsyncIterator[Site
     access = Access(known, metrics, table)
     parts = (
         Directives(cast("Outlet", outlet), access, ends, Load(10), SIGNING),
-        Tail(feed, cast("LiveReader", PlayedReader())),
+        Tail(feed, cast("LiveReader", PlayedReader()), access.still_good),
     )
     app = Gateway(known, cast("Outlet", outlet), metrics, parts, access).application()
     if read:
@@ -93,7 +94,7 @@ async def listening(*, read: bool = True, **settings: Any) -> AsyncIterator[Site
             view.begin()
             view.complete()
     async with TestClient(TestServer(app)) as client:
-        yield Site(client, outlet, table, ends, app)
+        yield Site(client, outlet, table, ends, app, feed)
 
 
 def kind(said: dict[str, Any]) -> str:

@@ -1,12 +1,15 @@
 """Who comes in: 401 and 403 in words, and nobody sees or sends anything of another tenant."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from processors.directives.record import Status
 from processors.vocabulary import envelope, topics
@@ -60,6 +63,15 @@ async def test_what_is_no_key_is_told_apart(site: Site, sent: dict[str, str], wh
     status, said = await site.ask("POST", SIGNALS, "", event(), **STRUCTURED, **sent)
     assert (status, kind(said)) == (401, why)
     assert not site.outlet.taken
+
+
+async def test_what_else_stands_in_the_topic_is_left_alone(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    site.table.take(SimpleNamespace(key=b"limit/signals/normal", value=b"{}"))
+    site.table.take(SimpleNamespace(key=None, value=b"{}"))
+    assert not caplog.text
+    site.table.take(SimpleNamespace(key=b"key/acme\0key0000000", value=b"no key"))
+    assert "cannot be read" in caplog.text
+    assert not len(site.table.ring)
 
 
 async def test_two_keys_at_once_are_none(site: Site) -> None:
@@ -233,3 +245,19 @@ def test_what_is_no_idempotency_key_is_refused(wrong: str) -> None:
 def test_two_tenants_with_one_idempotency_key_do_not_meet() -> None:
     ids = ids_for({"Idempotency-Key": "k"}, lambda: "own")
     assert len({ids("acme", 0), ids("bolt", 0), ids("acme", 1)}) == 3
+
+
+CHANGES = [{"revoked_ms": NOW_MS}, {"expires_ms": NOW_MS}, {"hash": PEPPER.hash("another")}]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: next(iter(change)))
+async def test_who_listens_hears_nothing_more_once_the_key_is_dead(site: Site, change: dict[str, Any]) -> None:
+    text = site.give("a")
+    (key,) = site.table.ring
+    async with site.client.get("/v1/tail", headers={"Authorization": f"Bearer {text}"}) as answer, asyncio.timeout(20):
+        await answer.content.readuntil(b"\n\n")
+        site.feed.give(topics.SIGNALS, "acme", "a.b", lambda: {"n": 1})
+        assert b'"n":1' in (await answer.content.readuntil(b"\n\n")).replace(b" ", b"")
+        site.put(structs.replace(key, number=2, **change))
+        site.feed.give(topics.SIGNALS, "acme", "a.b", lambda: {"n": 2})
+        assert await answer.content.read() == b""

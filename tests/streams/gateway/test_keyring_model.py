@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from processors.directives.record import Status
 from processors.vocabulary import topics
-from processors.vocabulary.access import SYSTEM, AccessKey, is_prefix, pack, unpack
+from processors.vocabulary.access import SYSTEM, AccessKey, is_prefix, named, pack, unpack
 from processors.vocabulary.timestamps import rfc3339
 from streams import keys
 from streams.gateway.caller import Caller
@@ -141,7 +141,7 @@ class Keys(RuleBasedStateMachine):
         return [(name or b"", value) for name, value, _ in self.lanes[lane].outputs(topics.ACCESS)]
 
     def _take(self, name: bytes, value: bytes | None) -> None:
-        tenant, prefix = name.decode().split("\0")
+        tenant, prefix = named(name)
         self.ring.take(name, value)
         number = unpack(value or b"").number
         self.heard[tenant, prefix] = max(number, self.heard.get((tenant, prefix), 0))

@@ -14,7 +14,8 @@ from aiokafka import AIOKafkaProducer
 from processors.vocabulary.permissions import SIGNAL_READ
 from streams.admin import KafkaAwayError
 from streams.gateway import tail
-from streams.gateway.caller import CALLER, Caller
+from streams.gateway.caller import KEY as CALLER
+from streams.gateway.caller import Caller
 from streams.gateway.outlet import Outlet
 from streams.gateway.server import Gateway
 from streams.gateway.service import Serving

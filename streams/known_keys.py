@@ -7,7 +7,7 @@ import msgspec
 from aiokafka.structs import TopicPartition
 
 from processors.vocabulary import topics as names
-from processors.vocabulary.access import AccessKey, unpack
+from processors.vocabulary.access import AccessKey, is_name, unpack
 from streams.admin import require_topics
 from streams.changelog import committed_consumer, read_range
 from streams.gateway.use import read
@@ -16,7 +16,7 @@ from streams.topics import TOPICS, TopicNames
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class KnownKeys:
     """Where the keys are. Reading raises what `require_topics` and `committed_consumer` raise."""
 
     kafka: KafkaSettings
@@ -25,7 +25,8 @@ class Access:
 
     async def keys(self) -> list[AccessKey]:
         """Return all keys as they are now, those that are dead included."""
-        return list(map(unpack, (await self._newest(names.ACCESS)).values()))
+        found = await self._newest(names.ACCESS)
+        return [unpack(packed) for name, packed in found.items() if is_name(name)]
 
     async def last_used_ms(self) -> dict[bytes, int]:
         """Return for each key, by its name, when it was last used; those that never were are left out."""
