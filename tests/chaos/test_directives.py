@@ -30,7 +30,7 @@ async def test_directives_end_once_audited_and_never_told_early(tmp_path: Path) 
     assert outcome.facts["directives_accepted"] == DIRECTIVES
     assert outcome.judgement.statuses_seen > DIRECTIVES / 2
     assert outcome.facts["kills_in_transaction"] == 2
-    assert {"succeeded", "failed", "rejected", "requested", "cancelled"} <= outcome.facts["outcomes"].keys()
+    assert {"succeeded", "failed", "rejected", "requested", "running", "cancelled"} <= outcome.facts["outcomes"].keys()
 
 
 async def test_what_is_told_before_the_change_is_caught(tmp_path: Path) -> None:
