@@ -20,12 +20,15 @@ from processors.position import unpack as unpack_position
 from processors.vocabulary import headers as names
 from processors.vocabulary.ids import digest
 from processors.vocabulary.partition import lane_of
+from tests.chaos.asked import SPREAD
 
 SHOWN_MAX: Final = 20
 REUSED: Final = "the idempotency key was used"
 """What the answer to a key's second use begins with; such a one is not kept."""
 _DIRECTIVES: Final = prefix("").split(b"\x00", 1)[1]
 _DEFAULT: Final = Policy()
+
+OPEN: Final = (Status.REQUESTED, Status.RUNNING)
 
 Told = tuple[str, str, str, str]
 """Tenant, key, status, requester."""
@@ -57,8 +60,11 @@ class Answers:
     entries: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
     lines: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     told: Counter[Told] = field(default_factory=Counter)
-    written: dict[tuple[str, str], list[tuple[int, Status]]] = field(default_factory=lambda: defaultdict(list))
-    """Where in `state` a directive stands, each time that it was written: offset and status."""
+    written: dict[tuple[str, str], list[tuple[int, Status | None]]] = field(default_factory=lambda: defaultdict(list))
+    """Where in `state` a directive stands, each time that it was written: offset and status; None where it was cleared.
+
+    What ended and was cleared in one commit stands there as cleared only.
+    """
     kept: dict[tuple[str, str], Directive] = field(default_factory=dict)
 
     def add_command(self, record: Any) -> None:
@@ -90,7 +96,12 @@ class Answers:
     def add_state(self, record: Any) -> None:
         """Take note of a record of `state`, if a directive stands in it."""
         tenant, _, rest = record.key[1:].partition(b"\x00")
-        if record.value is None or not tenant or not rest.startswith(_DIRECTIVES):
+        if not tenant or not rest.startswith(_DIRECTIVES):
+            return
+        if record.value is None:
+            gone = (tenant.decode(), rest.removeprefix(_DIRECTIVES).decode())
+            self.kept.pop(gone, None)
+            self.written[gone].append((record.offset, None))
             return
         directive = unpack(record.value)
         place = (tenant.decode(), directive.key)
@@ -99,7 +110,8 @@ class Answers:
 
     def ended(self) -> bool:
         """Tell whether everything that was asked has ended, as state has it."""
-        return all(place in self.kept and self.kept[place].status is not Status.REQUESTED for place in self.asked)
+        # Not what is kept: an answer may have been cleared.
+        return all(any(status not in OPEN for _, status in self.written[place]) for place in self.asked)
 
 
 def status_of(record: Any) -> tuple[str, Mapping[str, Any]] | None:
@@ -150,7 +162,7 @@ def judge_directives(
     looks = list(seen)
     found.statuses_seen = len(looks)
     found.status_early = found.note(f"early: {look}" for look in looks if not _change_was_there(answers, look))
-    found.state_wrong = found.note(f"state: {case}" for case in _states(answers, state))
+    found.state_wrong = found.note(f"state: {case}" for case in (*_states(answers, state), *_cleared(answers)))
     found.ledger_mismatch = found.note(
         f"ledger: lane {lane}, {hop}: {by}"
         for lane, keys in enumerate(state)
@@ -175,7 +187,7 @@ def _ends(answers: Answers) -> Iterable[tuple[str, int]]:
     for tenant, key in answers.asked.keys() | ends.keys():
         place = (tenant, key)
         asked, entries = answers.asked.get(place, Counter()), ends[place]
-        finals = [entry for entry in entries if entry.outcome is not Status.REQUESTED]
+        finals = [entry for entry in entries if entry.outcome not in OPEN]
         reused = sum(entry.error.startswith(REUSED) for entry in finals)
         kept = answers.kept.get(place)
         clashes = 0 if kept is None else asked.total() - asked[kept.fingerprint]
@@ -185,9 +197,9 @@ def _ends(answers: Answers) -> Iterable[tuple[str, int]]:
         ):
             if count != due:
                 yield f"{tenant} {key} has {count} {what}, not {due}", count - due
-        waits = len(entries) - len(finals)
-        if waits > 1:
-            yield f"{tenant} {key} was put off {waits} times", waits - 1
+        for status in OPEN:
+            if (times := sum(entry.outcome is status for entry in entries)) > 1:
+                yield f"{tenant} {key} was {status} {times} times", times - 1
 
 
 def _tellings(answers: Answers) -> Iterable[tuple[str, int]]:
@@ -212,7 +224,7 @@ def _change_was_there(answers: Answers, look: Seen) -> bool:
     return any(
         offset < look.state_end
         for offset, status in answers.written[look.tenant, look.key]
-        if look.status in {status, Status.REQUESTED}
+        if look.status in {status, *OPEN} or status is None
     )
 
 
@@ -222,11 +234,11 @@ def _states(answers: Answers, state: list[dict[bytes, bytes]]) -> Iterable[str]:
         policy: Any = None
         for entry in entries:
             place = (tenant, entry.key)
-            if entry.outcome is not Status.REQUESTED and not entry.error.startswith(REUSED):
+            if tenant != SPREAD and entry.outcome not in OPEN and not entry.error.startswith(REUSED):
                 kept = answers.kept.get(place)
                 if kept is None or kept.status is not entry.outcome:
                     yield f"{tenant} {entry.key} is {entry.outcome} in the audit, {kept and kept.status} in state"
-            if entry.outcome is Status.SUCCEEDED and entry.directive.startswith(_POLICY_KINDS):
+            if entry.outcome is Status.SUCCEEDED and entry.directive.startswith(_POLICY_KINDS) and not _clears(entry):
                 before, after = _policies(entry)
                 if before != policy:
                     yield f"{tenant} entry {entry.sequence}: it found {before}, and the one before left {policy}"
@@ -238,6 +250,22 @@ def _states(answers: Answers, state: list[dict[bytes, bytes]]) -> Iterable[str]:
 
 
 _POLICY_KINDS: Final = (TENANT_SET.rpartition(".")[0], "hopline.limit.", "hopline.agent.", STATE_CLEAR)
+
+
+def _clears(entry: Entry) -> int:
+    """Return how many answers a line of the audit says were cleared."""
+    cleared = entry.directive == STATE_CLEAR and entry.outcome is Status.SUCCEEDED and entry.before.get("directives")
+    return int(cleared["answers"]) if cleared else 0
+
+
+def _cleared(answers: Answers) -> Iterable[str]:
+    """Yield if an answer was not cleared, and is not left either; or both."""
+    entries = answers.entries.get(SPREAD, [])
+    ends = sum(entry.outcome not in OPEN for entry in entries)
+    cleared = sum(_clears(entry) for entry in entries)
+    left = sum(place[0] == SPREAD for place in answers.kept)
+    if ends != cleared + left:
+        yield f"{SPREAD}: of {ends} answers {cleared} were cleared and {left} are left"
 
 
 def _policies(entry: Entry) -> tuple[Any, Any]:

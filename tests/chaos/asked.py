@@ -9,19 +9,25 @@ from typing import Any, Final
 
 from typing_extensions import override
 
+from processors.directives.kinds.state import STATE_CLEAR
+from processors.ingest.policy import TENANT_SET
 from processors.vocabulary.partition import lane_of
 from processors.vocabulary.timestamps import rfc3339
 from tests.chaos.load import Feeder
 from tests.chaos.tenants import STRUCTURED, Sent
 
 ASKING_TENANTS: Final = 24
+SPREAD: Final = "spread-00"
+"""A tenant whose answers are cleared, so many at once that it takes several commits."""
+SPREAD_SHARE: Final = 0.35
+CLEAR_EVERY: Final = 300
 AGAIN_SHARE: Final = 0.12
 CLASH_SHARE: Final = 0.05
 ASTRAY_SHARE: Final = 0.08
 WAITING_SHARE: Final = 0.2
 CANCEL_SHARE: Final = 0.08
 IMPOSSIBLE_SHARE: Final = 0.06
-WAIT_MS: Final = (500, 6_000)
+WAIT_MS: Final = (300, 3_000)
 REMEMBERED_MAX: Final = 30
 """Of a tenant's directives, how many of the newest may be asked for again or cancelled."""
 
@@ -35,6 +41,7 @@ class Asking:
     made: int = 0
     _recent: dict[str, deque[tuple[str, str, dict[str, Any]]]] = field(default_factory=dict)
     _waiting: dict[str, deque[str]] = field(default_factory=dict)
+    _spread: int = 0
 
     def take(self, count: int) -> list[Sent]:
         """Return the next directives."""
@@ -42,6 +49,8 @@ class Asking:
 
     def _next(self) -> Sent:
         self.made += 1
+        if self.random.random() < SPREAD_SHARE:
+            return self._to_be_cleared()
         tenant = f"asks-{self.random.randrange(ASKING_TENANTS):02d}"
         recent = self._recent.setdefault(tenant, deque(maxlen=REMEMBERED_MAX))
         waiting = self._waiting.setdefault(tenant, deque(maxlen=REMEMBERED_MAX))
@@ -58,6 +67,14 @@ class Asking:
                 waiting.append(key)
             recent.append((key, kind, data))
         return self._record(tenant, key, kind, data, times)
+
+    def _to_be_cleared(self) -> Sent:
+        self._spread += 1
+        kind: str = TENANT_SET
+        data: dict[str, Any] = {"burst": self.made}
+        if self._spread % CLEAR_EVERY == 0:
+            kind, data = STATE_CLEAR, {"hops": ["directives"]}
+        return self._record(SPREAD, f"k{self.made}", kind, data, {})
 
     def _wanted(self, waiting: deque[str]) -> tuple[str, dict[str, Any]]:
         chance, number = self.random.random(), self.made

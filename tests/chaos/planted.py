@@ -4,6 +4,7 @@ Each bug breaks one rule of the lane. The pauses only widen the moment in which 
 """
 
 import asyncio
+import itertools
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -13,12 +14,15 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 
 from processors.lane import Commit
+from processors.vocabulary import topics
 from streams.lanes import kafka
 from streams.lanes.owner import LaneOwner
 from streams.lanes.writer import TransactionalWriter
 from streams.settings import load
 
 WIDENED_SECONDS: Final = 0.15
+EVERY: Final = 5
+_TOLD: Final = (topics.AUDIT, topics.SIGNALS)
 
 
 def outputs_first() -> None:
@@ -67,6 +71,32 @@ def status_first() -> None:
     _patch(TransactionalWriter, "commit", commit)
 
 
+def told_again() -> None:
+    """Write the outputs of each fifth commit once more, as who takes a commit for failed that was not."""
+    whole, commits = TransactionalWriter.commit, itertools.count(1)
+
+    async def commit(writer: TransactionalWriter, what: Commit, *, due: Mapping[str, int]) -> int:
+        end = await whole(writer, what, due=due)
+        if what.outputs and next(commits) % EVERY == 0:
+            await whole(writer, replace(what, changes={}, journal=b""), due={})
+        return end
+
+    _patch(TransactionalWriter, "commit", commit)
+
+
+def untold() -> None:
+    """Leave out what each fifth commit tells, as who takes a transaction for done that was not."""
+    whole, commits = TransactionalWriter.commit, itertools.count(1)
+
+    async def commit(writer: TransactionalWriter, what: Commit, *, due: Mapping[str, int]) -> int:
+        if what.outputs and next(commits) % EVERY == 0:
+            kept = {place: outputs for place, outputs in what.outputs.items() if place[0] not in _TOLD}
+            what = replace(what, outputs=kept)
+        return await whole(writer, what, due=due)
+
+    _patch(TransactionalWriter, "commit", commit)
+
+
 def no_fence() -> None:
     """Give each process transactional ids of its own: an old owner that does not know commits on."""
     honest = vars(kafka)["AIOKafkaProducer"]
@@ -94,7 +124,8 @@ def restore_first() -> None:
 
 
 PLANTS: Final[Mapping[str, Callable[[], None]]] = {
-    bug.__name__: bug for bug in (outputs_first, outputs_last, status_first, no_fence, restore_first)
+    bug.__name__: bug
+    for bug in (outputs_first, outputs_last, status_first, told_again, untold, no_fence, restore_first)
 }
 
 

@@ -30,16 +30,24 @@ async def test_directives_end_once_audited_and_never_told_early(tmp_path: Path) 
     assert outcome.facts["directives_accepted"] == DIRECTIVES
     assert outcome.judgement.statuses_seen > DIRECTIVES / 2
     assert outcome.facts["kills_in_transaction"] == 2
-    assert {"succeeded", "failed", "rejected", "requested", "cancelled"} <= outcome.facts["outcomes"].keys()
+    assert {"succeeded", "failed", "rejected", "requested", "running", "cancelled"} <= outcome.facts["outcomes"].keys()
+
+
+# These three strike at each or each fifth commit: that they are caught is not left to where a blow hits.
 
 
 async def test_what_is_told_before_the_change_is_caught(tmp_path: Path) -> None:
-    outcome = await _run(tmp_path, (Blow.WORKER, Blow.WORKER), plant="status_first")
+    outcome = await _run(tmp_path, (Blow.WORKER,), plant="status_first")
     assert outcome.judgement.status_early > 0
+
+
+async def test_what_is_told_again_is_caught(tmp_path: Path) -> None:
+    outcome = await _run(tmp_path, (Blow.WORKER,), plant="told_again")
     assert outcome.judgement.duplicated > 0
     assert outcome.judgement.chains_broken > 0
 
 
-async def test_what_is_told_after_the_change_is_caught_as_lost(tmp_path: Path) -> None:
-    outcome = await _run(tmp_path, (Blow.WORKER, Blow.WORKER), plant="outputs_last")
+async def test_what_is_not_told_is_caught(tmp_path: Path) -> None:
+    outcome = await _run(tmp_path, (Blow.WORKER,), plant="untold")
     assert outcome.judgement.lost > 0
+    assert outcome.judgement.chains_broken > 0

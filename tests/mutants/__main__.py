@@ -67,9 +67,8 @@ def _print(found: Mapping[str, Score], seconds: float, *, as_json: bool) -> None
             print(f"  {name}")
     print("`.venv-mutants/bin/mutmut show NAME` shows one. docs/mutants.md lists those that change nothing.")
     if as_json:
-        print(
-            json.dumps({core: found[core].summary() for core in CORES if core in found} | {"seconds": round(seconds)})
-        )
+        numbers = {core: found[core].summary() for core in CORES if core in found}
+        print(json.dumps({**numbers, "seconds": round(seconds)}))
 
 
 if __name__ == "__main__":

@@ -76,6 +76,8 @@ def test_clearing_directives_forgets_answers_and_keeps_what_waits_and_the_audit(
     send(lane, CLEAR, "clear", {"hops": ["directives"]})
     assert stored(lane, "set") is None
     assert stored(lane, "later") is not None
+    reminders = [key for key in lane.store.values if b"\x00ended/" in key]
+    assert [key[-5:] for key in reminders] == [b"clear"], "of what is gone nothing is to be forgotten any more"
     assert last(lane).before == {"directives": {"answers": 1}}
     assert last(lane).after == {"directives": {"answers": 0}}
     assert lane.account().handled == 2, "counters are another hop's"
