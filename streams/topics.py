@@ -94,6 +94,13 @@ TOPICS: Final = (
         _DEAD_BYTES_MAX,
     ),
     Topic(
+        names.ACCESS,
+        "who may use the gateways and how much: keys and limits, for every gateway to read",
+        Cleanup.COMPACT,
+        -1,
+        _INPUT_BYTES_MAX,
+    ),
+    Topic(
         names.DEAD_LETTERS,
         "what could not be handled, whole, with the reason",
         Cleanup.DELETE,

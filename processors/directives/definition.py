@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -12,9 +12,13 @@ from processors.ingest.door import IngestSettings
 from processors.ingest.policy import TenantChange
 from processors.ingest.tenant import Policy
 from processors.step import Step
+from processors.validation.payload import payload as read_payload
+from processors.vocabulary import rules
 from processors.vocabulary.reasons import Problem
 
 P = TypeVar("P", bound=msgspec.Struct)
+
+ANY_TENANT: Final = "*"
 
 
 class RefusedError(Exception):
@@ -73,12 +77,20 @@ class Definition(Generic[P]):
     apply: Callable[[Place, P], Applied]
     judge: Callable[[P], tuple[Problem, ...]] = no_problems
     """What the shape does not say: bounds, and fields that must agree."""
+    tenant: str = ""
+    """The reserved tenant that it is for, or `ANY_TENANT`; empty: any tenant but the reserved ones."""
 
 
 def judged(definition: Definition[P], payload: bytes) -> tuple[P | None, tuple[Problem, ...]]:
     """Read a payload; return it, or None and what is wrong with it, by field."""
-    try:
-        found = msgspec.json.decode(payload or b"{}", type=definition.payload)
-    except (msgspec.DecodeError, RecursionError) as error:
-        return None, (Problem("data", str(error)),)
-    return found, definition.judge(found)
+    found, problems = read_payload(definition.payload, payload)
+    return (None, problems) if found is None else (found, definition.judge(found))
+
+
+def misdirected(definition: Definition[Any], tenant: str) -> str:
+    """Return why a directive is not for this tenant; nothing if it is."""
+    if definition.tenant == ANY_TENANT:
+        return ""
+    if definition.tenant:
+        return "" if tenant == definition.tenant else f"{definition.name} is for the tenant {definition.tenant!r} only"
+    return f"the tenant {tenant!r} is reserved; {definition.name} is not for it" if rules.is_reserved(tenant) else ""

@@ -14,7 +14,7 @@ import msgspec
 
 from processors.dead_letters import condemn, set_aside
 from processors.directives import audit, kinds
-from processors.directives.definition import Definition, Place, RefusedError, judged
+from processors.directives.definition import Definition, Place, RefusedError, judged, misdirected
 from processors.directives.intake import Asked, asked_of
 from processors.directives.record import (
     DUE,
@@ -34,6 +34,7 @@ from processors.directives.record import (
 )
 from processors.ingest import IngestSettings
 from processors.step import CulpritError, Outcome, Step, format_header
+from processors.validation.payload import in_words
 from processors.vocabulary import envelope, topics
 from processors.vocabulary import headers as names
 from processors.vocabulary.ids import derived_id
@@ -119,9 +120,10 @@ class DirectivesHop:
         granted = self.settings.permissions
         if EVERYTHING not in granted and definition.permission not in granted:
             return None, None, f"{directive.requester} lacks the permission {definition.permission}"
+        if wrong := misdirected(definition, asked.tenant):
+            return None, None, wrong
         payload, problems = judged(definition, directive.payload)
-        listed = (f"{problem.field} {problem.message}" for problem in (*asked.problems, *problems))
-        return definition, payload, "; ".join(listed)
+        return definition, payload, in_words((*asked.problems, *problems))
 
     def _fall_due(self, step: Step, tenant: str, key: str, due_ms: int) -> None:
         """Carry out a directive that has waited, or end it if that is not to be any more."""

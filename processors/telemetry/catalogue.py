@@ -80,6 +80,13 @@ TELEMETRY_DROPPED: Final = _counter(
 GATEWAY_EVENTS: Final = _counter(
     "hopline_gateway_events_total", "Events at the gateway, by what became of them.", "mode", "result"
 )
+GATEWAY_OFFERED: Final = _counter(
+    "hopline_gateway_offered_total", "Events that came to the gateway; a batch refused as a whole is one.", "mode"
+)
+GATEWAY_REFUSED: Final = _counter("hopline_gateway_refused_total", "Events that the gateway refused, by why.", "reason")
+GATEWAY_COOLING: Final = _gauge("hopline_gateway_cooling_callers", "Callers who must wait after invalid requests.")
+GATEWAY_BUCKETS: Final = _gauge("hopline_gateway_buckets", "Token buckets that are not full.")
+GATEWAY_CUT: Final = _counter("hopline_gateway_cut_connections_total", "Connections cut because answers were not read.")
 GATEWAY_REQUESTS: Final = _counter("hopline_gateway_requests_total", "Requests at the gateway, by status.", "status")
 GATEWAY_DURATION: Final = _histogram("hopline_gateway_request_seconds", "From a request's head to its answer.")
 GATEWAY_INFLIGHT: Final = _gauge("hopline_gateway_inflight", "Events that wait for Kafka.")

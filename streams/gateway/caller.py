@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from typing import Final
 
+from aiohttp import web
+
+from processors.admission import Tier
 from processors.vocabulary import rules
+from streams.gateway.hosts import is_loopback
 
 EVERYTHING: Final = "*"
 NORMAL: Final = "normal"
@@ -27,3 +31,18 @@ class Caller:
     def may_speak_for(self, tenant: str) -> bool:
         """Return whether it may name a tenant. Reserved ones are nobody's who is bound to a tenant."""
         return self.tenant in {"", tenant} and rules.is_tenant(tenant, reserved_ok=not self.tenant)
+
+
+KEY: Final = web.RequestKey("caller", Caller)
+"""Where a request carries it, once somebody has authenticated it."""
+
+
+def caller_of(request: web.Request, *, local_limits: bool = False) -> Caller:
+    """Return who makes a request: whom a middleware has found, else the address that it comes from."""
+    found = request.get(KEY)
+    if found is None:
+        # The peer of the connection; what `Forwarded` says is only claimed.
+        peer = request.remote or ""
+        free = is_loopback(peer) and not local_limits
+        found = request[KEY] = Caller(f"address:{peer}", tier=Tier.UNLIMITED if free else Tier.NORMAL)
+    return found

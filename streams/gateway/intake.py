@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 from msgspec import structs
 
 from processors.vocabulary import envelope, rules, topics
+from processors.vocabulary.ids import signal_ref
 from processors.vocabulary.reasons import Problem, Reason, Rejected
 from processors.vocabulary.record import Header, Headers, PlainRecord
 from processors.vocabulary.signal import Absent, Mode, Signal
@@ -38,8 +39,14 @@ class Entry:
 
     id: str
     tenant: str
+    source: str
     value: bytes | None
     headers: list[Header]
+
+    @property
+    def ref(self) -> str:
+        """What the signal is called in the history, whoever asks."""
+        return signal_ref(self.tenant, self.source, self.id)
 
 
 def mode_of(content_type: str | None, headers: Mapping[str, str]) -> str | Rejected:
@@ -81,14 +88,14 @@ def _entry(value: bytes | None, headers: list[Header], new_id: NewId) -> Entry |
 def _with_id(signal: Signal, headers: list[Header], new_id: NewId) -> Entry | Rejected:
     """Return the event with an id of ours if it came without one."""
     if not signal.absent & Absent.ID:
-        return Entry(signal.id, signal.tenant, signal.value, headers)
+        return Entry(signal.id, signal.tenant, signal.source, signal.value, headers)
     own = new_id()
     # The id and nothing else: the rest is for the lane to add.
     absent = signal.absent & (Absent.ID | Absent.UNUSABLE)
     value, headers = envelope.enrich(structs.replace(signal, headers=headers, absent=absent), {"id": own})
     # Once more, for the id may have made it too large for the lane.
     judged = envelope.decode(_record(value, headers))
-    return judged if isinstance(judged, Rejected) else Entry(own, judged.tenant, value, headers)
+    return judged if isinstance(judged, Rejected) else Entry(own, judged.tenant, judged.source, value, headers)
 
 
 def _record(value: bytes | None, headers: Headers) -> PlainRecord:

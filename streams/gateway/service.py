@@ -4,7 +4,7 @@ import asyncio
 import errno
 import logging
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from importlib.metadata import version
 from typing import Final, Self
@@ -14,12 +14,17 @@ from typing_extensions import override
 
 from processors.telemetry import catalogue
 from streams.admin import ensure_topics
+from streams.gateway.admission import TABLE_PREFIX
 from streams.gateway.errors import PortTakenError
 from streams.gateway.limits import CONNECTIONS_MAX, IDLE_SECONDS_MAX
 from streams.gateway.outlet import Outlet
+from streams.gateway.protocol import Connection
+from streams.gateway.security import Certificate, headers_for
 from streams.gateway.server import Gateway, require_loopback
+from streams.gateway.slow import Watch
+from streams.gateway.table import AccessTable
 from streams.metrics import PROCESS, Metrics
-from streams.settings import Settings
+from streams.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +32,7 @@ STOP_SECONDS_MAX: Final = 10.0
 LINGER_SECONDS_MAX: Final = 2.0
 """How long a client may still send what is not read any more, so that it gets to see its answer."""
 BACKLOG: Final = 256
+HANDSHAKE_SECONDS_MAX: Final = 10.0
 
 
 async def run(settings: Settings, bootstrap: str, *, announce: Callable[[str], None]) -> None:
@@ -42,9 +48,20 @@ async def run(settings: Settings, bootstrap: str, *, announce: Callable[[str], N
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with Serving(settings, bootstrap, PROCESS) as serving:
+        loop.add_signal_handler(signal.SIGHUP, _reload, serving.certificate)
         announce(serving.url)
         await stop.wait()
     log.info("the gateway has stopped")
+
+
+def _reload(certificate: Certificate) -> None:
+    """Take a renewed certificate. One that does not fit leaves the old one in force."""
+    try:
+        certificate.load()
+    except SettingsError as error:
+        log.error("the certificate was not reloaded: %s", error)  # noqa: TRY400 - a setting, not a bug
+    else:
+        log.info("the certificate was reloaded")
 
 
 class Serving:
@@ -55,15 +72,14 @@ class Serving:
         kafka = settings.cluster(bootstrap)
         self.outlet = Outlet(kafka, settings.topics, lanes=settings.lanes, prepare=_preparation(settings, bootstrap))
         self.gateway = Gateway(settings, self.outlet, metrics)
+        self.certificate = Certificate(settings)
+        self._headers = headers_for(settings)
         self._runner = web.AppRunner(
-            self.gateway.application(),
-            access_log=None,
-            handle_signals=False,
-            shutdown_timeout=STOP_SECONDS_MAX,
-            keepalive_timeout=IDLE_SECONDS_MAX,
-            lingering_time=LINGER_SECONDS_MAX,
-            auto_decompress=False,
+            self.gateway.application(), handle_signals=False, shutdown_timeout=STOP_SECONDS_MAX
         )
+        self.table = AccessTable(kafka, settings.topics, lanes=settings.lanes)
+        self.table.subscribe(TABLE_PREFIX, self.gateway.admission.changed)
+        self._watch = Watch(self._transports, metrics.counter(catalogue.GATEWAY_CUT).of())
         self._server: asyncio.Server | None = None
         self.url = ""
         metrics.gauge(catalogue.BUILD).of(version("hopline")).set(1)
@@ -73,7 +89,15 @@ class Serving:
         host, port = self._settings.host, self._settings.gateway_port
         loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(self._protocol, host, port, backlog=BACKLOG)
+            tls = self.certificate.context
+            self._server = await loop.create_server(
+                self._protocol,
+                host,
+                port,
+                backlog=BACKLOG,
+                ssl=tls,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS_MAX if tls else None,
+            )
         except OSError as error:
             await self._runner.cleanup()
             if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
@@ -83,8 +107,11 @@ class Serving:
                 "Set HOPLINE_GATEWAY_PORT to another one, or to 0 for any."
             ) from error
         shown = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown}:{self._server.sockets[0].getsockname()[1]}"
+        scheme = "https" if self.certificate.context else "http"
+        self.url = f"{scheme}://{shown}:{self._server.sockets[0].getsockname()[1]}"
         self.outlet.start()
+        self.table.start()
+        self._watch.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -92,13 +119,30 @@ class Serving:
         if self._server is not None:
             self._server.close()
         await self._runner.cleanup()
+        await self._watch.close()
+        await self.table.close()
         await self.outlet.close()
 
     def _protocol(self) -> asyncio.BaseProtocol:
         server = self._runner.server
         if server is None or len(server.connections) >= CONNECTIONS_MAX:
             return _Full()
-        return server()
+        connection = Connection(
+            server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # none is kept
+            keepalive_timeout=IDLE_SECONDS_MAX,
+            lingering_time=LINGER_SECONDS_MAX,
+            auto_decompress=False,
+        )
+        connection.headers = self._headers
+        return connection
+
+    def _transports(self) -> Iterator[asyncio.Transport]:
+        server = self._runner.server
+        for connection in server.connections if server else ():
+            if connection.transport is not None:
+                yield connection.transport
 
 
 class _Full(asyncio.Protocol):

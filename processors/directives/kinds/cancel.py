@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from processors.directives.definition import Applied, Definition, Place, RefusedError
+from processors.directives.definition import ANY_TENANT, Applied, Definition, Place, RefusedError
 from processors.directives.record import Status, directive_key, unpack
 
 CANCEL: Final = "hopline.directive.cancel"
@@ -29,4 +29,6 @@ def _apply(place: Place, wanted: Cancel) -> Applied:
     return Applied(before, after, cancelled=directive)
 
 
-DEFINITION: Final = Definition(CANCEL, "cancel a directive that waits for its time", "directive:write", Cancel, _apply)
+DEFINITION: Final = Definition(
+    CANCEL, "cancel a directive that waits for its time", "directive:write", Cancel, _apply, tenant=ANY_TENANT
+)

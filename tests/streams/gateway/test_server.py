@@ -11,12 +11,14 @@ from aiohttp import ClientResponse, ClientSession
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
+from processors.vocabulary.ids import signal_ref
 from processors.vocabulary.limits import SIGNAL_BYTES_MAX
 from streams.gateway import limits
 from streams.gateway.errors import NotLoopbackError
+from streams.gateway.hosts import is_loopback
 from streams.gateway.intake import Entry
 from streams.gateway.outlet import Outlet, OutletError, Written
-from streams.gateway.server import Gateway, is_loopback, require_loopback
+from streams.gateway.server import Gateway, require_loopback
 from streams.metrics import Metrics
 from streams.settings import Settings
 
@@ -94,7 +96,9 @@ def event(number: int = 1, **attributes: Any) -> dict[str, Any]:
 
 async def test_an_event_is_accepted_with_its_place_in_the_log(site: Site) -> None:
     status, said, answer = await site.post(event())
-    assert (status, said) == (202, {"id": "e1", "tenant": "t", "lane": 3, "offset": 0})
+    ref = signal_ref("t", "/s", "e1")
+    assert (status, said) == (202, {"id": "e1", "tenant": "t", "lane": 3, "offset": 0, "ref": ref})
+    assert answer.headers["Location"] == f"/v1/signals/{ref}"
     assert answer.content_type == "application/json"
     assert [entry.id for entry in site.outlet.taken] == ["e1"]
     assert await site.metric("hopline_gateway_events_total", mode="structured", result="accepted") == 1
