@@ -11,7 +11,7 @@ from typing import Final
 
 import uvloop
 
-from bench import directives, harness, lane, latency, recovery, scale
+from bench import directives, gateway, harness, lane, latency, recovery, scale
 from bench.harness import Options, Result, say
 from bench.processes import ChildDiedError, PeersMissingError
 
@@ -22,6 +22,7 @@ BENCHES: Final[Mapping[str, Bench]] = {
     "recovery": recovery.run,
     "scale": scale.run,
     "directives": directives.run,
+    "gateway": gateway.run,
 }
 
 
