@@ -156,6 +156,14 @@ def _result(figures: Figures, rounds: int, counts: dict[int, int]) -> Result:
             "connections": CONNECTIONS[batch],
             **{f"{name}_events_per_second": spread(values, 0) for name, values in of.items()},
             **{f"{name}_busy": spread(figures.server_busy[name, batch], 2) for name in (OURS, BARE)},
+            # What a busy machine changes least.
+            **{
+                f"{name}_cpu_microseconds_per_event": spread(
+                    [1e6 * busy / rate for busy, rate in zip(figures.server_busy[name, batch], of[name], strict=True)],
+                    1,
+                )
+                for name in (OURS, BARE)
+            },
             "generator_busy": {name: spread(figures.generator_busy[name, batch], 2) for name in (OURS, BARE, CEILING)},
             "ratio": spread(ratios(of[OURS], of[BARE])),
             "headroom": spread(ratios(of[CEILING], of[BARE])),

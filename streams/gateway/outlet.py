@@ -9,7 +9,8 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
@@ -51,13 +52,45 @@ class Written:
     offset: int
 
 
+@dataclass(slots=True)
+class _Loss:
+    """The giving up of a producer: what it has not confirmed by then it never will."""
+
+    happened: bool = False
+    _waiting: "set[asyncio.Future[None]]" = field(default_factory=set)
+
+    def happen(self) -> None:
+        """Wake all who wait."""
+        self.happened = True
+        for woken in self._waiting:
+            _wake(woken)
+
+    async def or_done(self, future: "asyncio.Future[Any]") -> None:
+        """Return when the future is done, or the producer is lost."""
+        # Not `asyncio.wait`: it costs as much as all the rest of writing an event.
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        wake = partial(_wake, woken)
+        self._waiting.add(woken)
+        future.add_done_callback(wake)
+        try:
+            if not self.happened:
+                await woken
+        finally:
+            self._waiting.discard(woken)
+            future.remove_done_callback(wake)
+
+
+def _wake(woken: "asyncio.Future[None]", _: object = None) -> None:
+    if not woken.done():
+        woken.set_result(None)
+
+
 @dataclass(frozen=True, slots=True)
 class _Link:
     """One producer, from its start to its first error."""
 
     producer: AIOKafkaProducer
-    lost: "asyncio.Future[None]"
-    """Done when the producer is given up: what it has not confirmed by then it never will."""
+    loss: _Loss = field(default_factory=_Loss)
 
 
 class Outlet:
@@ -98,7 +131,7 @@ class Outlet:
         link, self._link = self._link, None
         if link is not None:
             await _close(link.producer)
-            link.lost.set_result(None)
+            link.loss.happen()
 
     async def send(self, entries: Sequence[Entry]) -> list[Written | OutletError]:
         """Write events in their order, and return what became of each."""
@@ -112,7 +145,7 @@ class Outlet:
                 for entry in entries:
                     # One by one: what was handed over before an error must be known after it.
                     futures.append(await self._hand_over(link.producer, entry))  # noqa: PERF401
-                await _all_done(futures, link.lost)
+                await _all_done(futures, link.loss)
         except (KafkaError, TimeoutError, OSError, AssertionError) as error:
             failure = OutletError(f"Kafka did not take the event: {_said(error)}.", known_unwritten=False)
         found: list[Written | OutletError] = [_outcome(future, failure) for future in futures]
@@ -162,7 +195,7 @@ class Outlet:
             return
         self._link = None
         self._why_away = f"Kafka is away: {why}"
-        link.lost.set_result(None)
+        link.loss.happen()
         log.warning("%s Connecting anew.", self._why_away)
         self._connecting = asyncio.create_task(self._connect(link.producer))
 
@@ -207,7 +240,7 @@ class Outlet:
         if why:
             await _abandon(producer)
         else:
-            self._link = _Link(producer, asyncio.get_running_loop().create_future())
+            self._link = _Link(producer)
         return why
 
     def _new_producer(self) -> AIOKafkaProducer:
@@ -240,12 +273,12 @@ def _said(error: BaseException) -> str:
     return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
 
 
-async def _all_done(futures: Iterable["asyncio.Future[Any]"], lost: "asyncio.Future[None]") -> None:
+async def _all_done(futures: Iterable["asyncio.Future[Any]"], loss: _Loss) -> None:
     """Return when all are done, or the producer is lost."""
     for future in futures:
         if not future.done():
-            await asyncio.wait((future, lost), return_when=asyncio.FIRST_COMPLETED)
-        if lost.done():
+            await loss.or_done(future)
+        if loss.happened:
             return
 
 

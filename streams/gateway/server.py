@@ -6,7 +6,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias
-from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
@@ -21,7 +20,7 @@ from streams.gateway.admission import Admission
 from streams.gateway.caller import Caller
 from streams.gateway.discovery import OPENAPI_PATH, Discovery
 from streams.gateway.errors import NotLoopbackError
-from streams.gateway.hosts import is_loopback
+from streams.gateway.hosts import is_loopback, is_own_name
 from streams.gateway.intake import BATCH, Entry
 from streams.gateway.ledger import Ledger, Offer
 from streams.gateway.limits import Body, Load, RefusedError, bytes_max
@@ -54,11 +53,7 @@ def require_loopback(host: str) -> None:
 
 def _require_own_name(host: str) -> None:
     """Refuse a request to another name: a page of another site must not reach this machine by one of its own."""
-    try:
-        named = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        named = ""
-    if not is_loopback(named):
+    if not is_own_name(host):
         raise RefusedError(problems.foreign_host(host))
 
 
