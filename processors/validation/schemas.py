@@ -58,28 +58,41 @@ def _text(what: str, **more: str | int) -> dict[str, Any]:
 
 
 def envelope() -> dict[str, Any]:
-    """Return what a structured event looks like. Where a limit is in bytes, the schema's is in characters."""
+    """Return what a structured event looks like.
+
+    What does not fit is refused. Some of what fits is, too: limits in bytes, URIs, control characters.
+    """
     return {
         "$schema": DIALECT,
         "title": "A CloudEvent as Hopline takes it",
         "type": "object",
         "required": ["specversion", "source", "type"],
         "maxProperties": ATTRIBUTE_COUNT_MAX + 2,
+        "not": {"required": ["data", "data_base64"]},
         "properties": {
             "specversion": {"const": SPECVERSION},
             "id": _text("unique for its source; without one it gets one", minLength=1, maxLength=ID_BYTES_MAX),
             "source": _text("a URI-reference that names the producer", minLength=1, maxLength=SOURCE_BYTES_MAX),
-            "type": _text("what happened, as segments with dots between", minLength=1, maxLength=TYPE_CHARACTERS_MAX),
+            "type": _text(
+                "what happened, as segments with dots between",
+                maxLength=TYPE_CHARACTERS_MAX,
+                pattern=r"^[^\s.*{},]+(\.[^\s.*{},]+)*$",
+            ),
             "tenantid": _text(
                 "whose it is",
                 pattern=rf"^(?!_|pool:)[A-Za-z0-9_:-][A-Za-z0-9_.:-]{{0,{TENANT_CHARACTERS_MAX - 1}}}$",
             ),
             "subject": _text("what it is about", minLength=1),
             "time": _text("when it happened", format="date-time"),
-            "datacontenttype": _text("the data's media type"),
+            "datacontenttype": _text("the data's media type", minLength=3, pattern="/"),
             "dataschema": _text("the data's schema", format="uri"),
             "priority": {"enum": sorted(PRIORITIES)},
-            "retrycount": {"type": ["integer", "string"], "minimum": 0, "maximum": RETRYCOUNT_MAX},
+            "retrycount": {
+                "type": ["integer", "string"],
+                "minimum": 0,
+                "maximum": RETRYCOUNT_MAX,
+                "pattern": "^-?(0|[1-9][0-9]{0,9})$",
+            },
             "correlationid": _text("what it belongs to", minLength=1),
             "causationid": _text("the id of what caused it", minLength=1),
             "replayid": _text("the replay that sent it anew", minLength=1),

@@ -15,10 +15,10 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from processors.vocabulary import topics as names
-from streams.admin import KafkaAwayError
+from streams.admin import KafkaAwayError, TopicMismatchError, TopicsMissingError, require_topics
 from streams.changelog import committed_consumer
 from streams.settings import KafkaSettings
-from streams.topics import TopicNames
+from streams.topics import TOPICS, TopicNames
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ AGAIN_SECONDS: Final = 1.0
 POLL_MS: Final = 500
 KEYS_MAX: Final = 200_000
 """Kept only to tell what has gone."""
+_WANTED: Final = [topic for topic in TOPICS if topic.name == names.ACCESS]
 
 Subscriber: TypeAlias = Callable[[str, bytes | None], object]
 
@@ -35,6 +36,7 @@ class AccessTable:
 
     def __init__(self, kafka: KafkaSettings, topics: TopicNames, *, lanes: int) -> None:
         self._kafka = kafka
+        self._topics = topics
         self._partitions = [TopicPartition(topics.physical(names.ACCESS), lane) for lane in range(lanes)]
         self._subscribers: list[tuple[str, Subscriber]] = []
         self._known: set[str] = set()
@@ -60,9 +62,11 @@ class AccessTable:
     async def _run(self) -> None:
         while True:
             try:
+                # A consumer of a topic that is not there asks for it without a pause.
+                await require_topics(self._kafka, self._topics, len(self._partitions), _WANTED)
                 async with committed_consumer(self._kafka) as consumer:
                     await self._follow(consumer)
-            except (KafkaAwayError, KafkaError, OSError) as error:
+            except (KafkaAwayError, TopicsMissingError, TopicMismatchError, KafkaError, OSError) as error:
                 # The outlet tells of Kafka's absence; what was read stays in force.
                 log.debug("the access topic cannot be read: %s", error)
             except Exception:  # boundary: without this task no limit or key would ever change again

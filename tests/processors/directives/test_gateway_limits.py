@@ -1,6 +1,7 @@
 """`hopline.gateway.limit.set`: for the system's tenant only, told to all gateways, audited with what was before."""
 
 import json
+from typing import Any
 
 from processors.admission import Channel, Limit, Tier
 from processors.admission.table import Table, key_of
@@ -11,6 +12,17 @@ from tests.processors.lanes import LaneInMemory
 
 SET = "hopline.gateway.limit.set"
 WANTED = {"channel": "signals", "tier": "heavy", "rate_per_second": 2.5, "burst": 7}
+
+WRONG: list[dict[str, Any]] = [
+    {"burst": 0},
+    {"rate_per_second": 0},
+    {"rate_per_second": 1e99},
+    {"tier": "unlimited"},
+    {"tier": "none"},
+    {"channel": "nonsense"},
+    {"burst": "many"},
+    {"more": 1},
+]
 
 
 def test_a_limit_reaches_the_gateways_and_the_audit_says_what_was_before() -> None:
@@ -30,18 +42,7 @@ def test_a_limit_reaches_the_gateways_and_the_audit_says_what_was_before() -> No
 
 def test_what_is_out_of_bounds_is_rejected_by_field_and_reaches_nobody() -> None:
     lane = LaneInMemory()
-    for number, wrong in enumerate(
-        [
-            {"burst": 0},
-            {"rate_per_second": 0},
-            {"rate_per_second": 1e99},
-            {"tier": "unlimited"},
-            {"tier": "none"},
-            {"channel": "nonsense"},
-            {"burst": "many"},
-            {"more": 1},
-        ]
-    ):
+    for number, wrong in enumerate(WRONG):
         send(lane, SET, f"k{number}", {**WANTED, **wrong}, tenantid="_system")
         error = lane.told()[-1]["data"]["error"]
         assert error.startswith(f"data.{next(iter(wrong))} "), error

@@ -64,7 +64,7 @@ def accepted(event: dict[str, Any]) -> bool:
 
 
 PLAIN: dict[str, Any] = {"specversion": "1.0", "id": "1", "source": "/s", "type": "a.b", "tenantid": "t"}
-CHANGES = st.dictionaries(
+CHANGES: Any = st.dictionaries(
     st.sampled_from(
         [
             "specversion",
@@ -98,7 +98,7 @@ def test_what_hopline_takes_fits_the_envelopes_schema(changes: dict[str, Any], m
 @given(st.sampled_from(kinds.ALL), st.data())
 def test_a_payload_that_is_taken_fits_its_schema(definition: Any, data: st.DataObject) -> None:
     names = [field.encode_name for field in msgspec.structs.fields(definition.payload)]
-    values = st.sampled_from([None, 0, 1, 5, 2.5, "x", "defer", "active", "ingest", "signals", "heavy", True, []])
+    values: Any = st.sampled_from([None, 0, 1, 5, 2.5, "x", "defer", "active", "ingest", "signals", "heavy", True, []])
     given_ = data.draw(st.dictionaries(st.sampled_from(names), values, max_size=4))
     found, problems = judged(definition, json.dumps(given_).encode())
     fits = validator_for(catalogue()[definition.name].schema).is_valid(given_)
