@@ -12,6 +12,7 @@ from processors.directives import intake, kinds
 from processors.directives.definition import judged
 from processors.directives.kinds.cancel import CANCEL
 from processors.directives.record import Directive, Status
+from processors.validation import in_words
 from processors.vocabulary import topics
 from processors.vocabulary.record import Header
 from processors.vocabulary.signal import CONTENT_TYPE
@@ -67,10 +68,10 @@ def send(
     *, name: str, tenant: str, data: str, key: str | None, not_before: str | None, expires: str | None, as_json: bool
 ) -> None:
     """Ask for a directive, and wait until it has ended or waits for its time. Exit code 1 if it did not succeed."""
-    require_name(tenant)
+    require_name(tenant, system_ok=True)
     _judge(name, data, {"--not-before": not_before, "--expires": expires})
     extensions = {intake.NOT_BEFORE: not_before, intake.EXPIRES: expires}
-    _finish(run(_send(access(), tenant, name, data, key or new_id(), extensions)), as_json=as_json)
+    finish(run(send_directive(access(), tenant, name, data, key or new_id(), extensions)), as_json=as_json)
 
 
 @directives.command()
@@ -79,8 +80,8 @@ def send(
 @json_option
 def cancel(*, key: str, tenant: str, as_json: bool) -> None:
     """Take back a directive that waits for its time."""
-    require_name(tenant)
-    _finish(run(_send(access(), tenant, CANCEL, json.dumps({"key": key}), new_id(), {})), as_json=as_json)
+    require_name(tenant, system_ok=True)
+    finish(run(send_directive(access(), tenant, CANCEL, json.dumps({"key": key}), new_id(), {})), as_json=as_json)
 
 
 @directives.command()
@@ -89,7 +90,7 @@ def cancel(*, key: str, tenant: str, as_json: bool) -> None:
 @json_option
 def show(*, key: str, tenant: str, as_json: bool) -> None:
     """Show one directive: where it stands, and why."""
-    require_name(tenant)
+    require_name(tenant, system_ok=True)
     found = run(_one(access(), tenant, key))
     if found is None:
         raise CommandError(
@@ -104,7 +105,7 @@ def show(*, key: str, tenant: str, as_json: bool) -> None:
 @json_option
 def list_(*, tenant: str, as_json: bool) -> None:
     """List a tenant's directives of the last week, the newest first."""
-    require_name(tenant)
+    require_name(tenant, system_ok=True)
     found = run(_all(access(), tenant))
     if as_json:
         print_json([_shown(directive) for directive in found])
@@ -123,16 +124,18 @@ def _judge(name: str, data: str, times: dict[str, str | None]) -> None:
         raise CommandError(f"there is no directive {name!r}", "`hopline directives kinds` lists them", code=MISUSED)
     _, problems = judged(definition, data.encode())
     if problems:
-        wrong = "; ".join(f"{problem.field} {problem.message}" for problem in problems)
-        raise CommandError(f"not sent: {wrong}", "`hopline directives kinds` lists what each takes", code=MISUSED)
+        raise CommandError(
+            f"not sent: {in_words(problems)}", "`hopline directives kinds` lists what each takes", code=MISUSED
+        )
     for option, text in times.items():
         if text is not None and not is_time(text):
             raise CommandError(f"{option} {text!r} is no time", "write it as 2026-11-21T10:00:00Z", code=MISUSED)
 
 
-async def _send(
+async def send_directive(
     at: Access, tenant: str, name: str, data: str, key: str, extensions: dict[str, str | None]
 ) -> Directive:
+    """Ask for a directive, and wait until it has been met."""
     event: dict[str, Any] = {
         "specversion": "1.0",
         "id": new_id(),
@@ -170,7 +173,8 @@ async def _all(at: Access, tenant: str) -> list[Directive]:
         return await directives_of(changelog, tenant)
 
 
-def _finish(directive: Directive, *, as_json: bool) -> None:
+def finish(directive: Directive, *, as_json: bool) -> None:
+    """Show how a directive ended. Raises `CommandError` if it did not succeed."""
     _print(directive, as_json=as_json)
     if directive.status not in {Status.SUCCEEDED, Status.REQUESTED}:
         raise CommandError(f"the directive {directive.status.value}: {directive.error}", "mend that, and send it anew")

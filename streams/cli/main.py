@@ -22,6 +22,8 @@ _COMMANDS: Final = {
     "tenants": ("tenants", "Show tenants, set their status and limits."),
     "directives": ("directives", "Change a tenant while the pipeline runs: send, list, show, cancel."),
     "audit": ("audit", "Show who changed what of a tenant and when; prove that nobody changed that."),
+    "limits": ("limits", "Show limits in force and their use; set those of the gateways."),
+    "schema": ("schema", "Show what is taken and told, as JSON Schema."),
     "ledger": ("ledger", "Show what became of every record, and prove it."),
     "config": ("config", "Show each setting, its value and its source."),
     "bench": ("bench", "Run a benchmark."),

@@ -6,6 +6,7 @@ from typing import Final, TypeAlias
 
 from msgspec import structs
 
+from processors import validation
 from processors.vocabulary import envelope, rules, topics
 from processors.vocabulary.ids import signal_ref
 from processors.vocabulary.reasons import Problem, Reason, Rejected
@@ -56,7 +57,7 @@ def mode_of(content_type: str | None, headers: Mapping[str, str]) -> str | Rejec
         return BATCH
     if media_type.startswith(_CLOUDEVENTS):
         # Other formats than JSON are refused by `decode`, with the right words.
-        return _NO_MODE if envelope.is_batch(media_type) else Mode.STRUCTURED.value
+        return _NO_MODE if validation.is_batch(media_type) else Mode.STRUCTURED.value
     if any(name.lower().startswith(_BINARY_PREFIX) for name in headers):
         return Mode.BINARY.value
     return _NO_MODE
@@ -64,7 +65,7 @@ def mode_of(content_type: str | None, headers: Mapping[str, str]) -> str | Rejec
 
 def single(content_type: str | None, headers: Mapping[str, str], body: bytes, new_id: NewId) -> Entry | Rejected:
     """Return the one event of a request, judged as the lane will judge it."""
-    arrived = envelope.from_http(content_type, headers, body)
+    arrived = validation.from_http(content_type, headers, body)
     if isinstance(arrived, Rejected):
         return arrived
     value, kept = arrived
@@ -73,7 +74,7 @@ def single(content_type: str | None, headers: Mapping[str, str], body: bytes, ne
 
 def batch(headers: Mapping[str, str], body: bytes, count_max: int, new_id: NewId) -> list[Entry | Rejected] | Rejected:
     """Return the events of a batch, each by itself; a refusal if the batch as a whole is none."""
-    found = envelope.decode_batch(body, count_max=count_max)
+    found = validation.decode_batch(body, count_max=count_max)
     if isinstance(found, Rejected):
         return found
     trace = list(_trace(headers))
@@ -81,7 +82,7 @@ def batch(headers: Mapping[str, str], body: bytes, count_max: int, new_id: NewId
 
 
 def _entry(value: bytes | None, headers: list[Header], new_id: NewId) -> Entry | Rejected:
-    signal = envelope.decode(_record(value, headers))
+    signal = validation.decode(_record(value, headers))
     return signal if isinstance(signal, Rejected) else _with_id(signal, headers, new_id)
 
 
@@ -94,7 +95,7 @@ def _with_id(signal: Signal, headers: list[Header], new_id: NewId) -> Entry | Re
     absent = signal.absent & (Absent.ID | Absent.UNUSABLE)
     value, headers = envelope.enrich(structs.replace(signal, headers=headers, absent=absent), {"id": own})
     # Once more, for the id may have made it too large for the lane.
-    judged = envelope.decode(_record(value, headers))
+    judged = validation.decode(_record(value, headers))
     return judged if isinstance(judged, Rejected) else Entry(own, judged.tenant, judged.source, value, headers)
 
 
