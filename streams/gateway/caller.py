@@ -1,6 +1,7 @@
 """Who makes a request: a key, or an address where no key is asked for."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from aiohttp import web
@@ -11,6 +12,7 @@ from streams.gateway.hosts import is_loopback
 
 EVERYTHING: Final = "*"
 NORMAL: Final = "normal"
+_REMEMBERED_MAX: Final = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,11 @@ def caller_of(request: web.Request, *, local_limits: bool = False) -> Caller:
     found = request.get(KEY)
     if found is None:
         # The peer of the connection; what `Forwarded` says is only claimed.
-        peer = request.remote or ""
-        free = is_loopback(peer) and not local_limits
-        found = request[KEY] = Caller(f"address:{peer}", tier=Tier.UNLIMITED if free else Tier.NORMAL)
+        found = request[KEY] = _at(request.remote or "", local_limits)
     return found
+
+
+@lru_cache(maxsize=_REMEMBERED_MAX)
+def _at(peer: str, local_limits: bool) -> Caller:  # noqa: FBT001 - asked for just above
+    free = is_loopback(peer) and not local_limits
+    return Caller(f"address:{peer}", tier=Tier.UNLIMITED if free else Tier.NORMAL)

@@ -1,9 +1,7 @@
 """The gateway's ledger: every event offered ends as accepted, refused with a reason, or failed."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from prometheus_client import Counter
 
@@ -23,6 +21,13 @@ class Offer:
     mode: str
     count: int = 1
     ended: int = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ledger.offered.of(self.mode).inc(self.count)
+        self.failed(self.count - self.ended)
 
     def accepted(self, count: int) -> None:
         """Kafka has them."""
@@ -52,12 +57,6 @@ class Ledger:
         self.events: Final[Family[Counter]] = metrics.counter(catalogue.GATEWAY_EVENTS)
         self.refused: Final[Family[Counter]] = metrics.counter(catalogue.GATEWAY_REFUSED)
 
-    @contextmanager
-    def offer(self, mode: str) -> Iterator[Offer]:
-        """Take an offer; what has no end when it is left (a bug, a client that has gone) has failed."""
-        offer = Offer(self, mode)
-        try:
-            yield offer
-        finally:
-            self.offered.of(mode).inc(offer.count)
-            offer.failed(offer.count - offer.ended)
+    def offer(self, mode: str) -> Offer:
+        """Take an offer, as a context: what has no end when it is left (a bug, a client that has gone) has failed."""
+        return Offer(self, mode)
