@@ -5,6 +5,6 @@ name the field. `schemas` says the same as JSON Schema, for who wants to know be
 """
 
 from processors.validation.payload import in_words, payload
-from processors.vocabulary.envelope import decode, decode_batch, from_http, is_batch
+from processors.vocabulary.envelope import decode, decode_batch, decode_structured_event, from_http, is_batch
 
-__all__ = ["decode", "decode_batch", "from_http", "in_words", "is_batch", "payload"]
+__all__ = ["decode", "decode_batch", "decode_structured_event", "from_http", "in_words", "is_batch", "payload"]

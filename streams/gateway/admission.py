@@ -65,10 +65,11 @@ class Admission:
 
     def finish(self, request: web.Request, response: web.StreamResponse) -> None:
         """Count what was wrong, and say in the answer how much is left."""
+        caller = self.caller(request)
+        if caller.tier == Tier.UNLIMITED:
+            return
         if response.status in VIOLATIONS:
-            caller = self.caller(request)
-            if caller.tier != Tier.UNLIMITED:
-                self.conduct.violated(caller.name, self._now_ms())
+            self.conduct.violated(caller.name, self._now_ms())
         decision = request.get(_DECISION)
         if decision is not None:
             _tell(response.headers, decision, request[_CHANNEL])

@@ -11,7 +11,7 @@ from processors.vocabulary import envelope, rules, topics
 from processors.vocabulary.ids import signal_ref
 from processors.vocabulary.reasons import Problem, Reason, Rejected
 from processors.vocabulary.record import Header, Headers, PlainRecord
-from processors.vocabulary.signal import Absent, Mode, Signal
+from processors.vocabulary.signal import CONTENT_TYPE, Absent, Mode, Signal
 
 BATCH_TYPE: Final = "application/cloudevents-batch+json"
 _CLOUDEVENTS: Final = "application/cloudevents"
@@ -65,6 +65,10 @@ def mode_of(content_type: str | None, headers: Mapping[str, str]) -> str | Rejec
 
 def single(content_type: str | None, headers: Mapping[str, str], body: bytes, new_id: NewId) -> Entry | Rejected:
     """Return the one event of a request, judged as the lane will judge it."""
+    if content_type is not None and _TRACEPARENT not in headers and content_type.lower().startswith(_CLOUDEVENTS):
+        declared = content_type.strip().encode(errors="replace")
+        signal = validation.decode_structured_event(body, declared)
+        return signal if isinstance(signal, Rejected) else _with_id(signal, [(CONTENT_TYPE, declared)], new_id)
     arrived = validation.from_http(content_type, headers, body)
     if isinstance(arrived, Rejected):
         return arrived

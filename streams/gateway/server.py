@@ -37,6 +37,7 @@ SIGNALS_PATH: Final = "/v1/signals"
 AWAY_RETRY_AFTER_MS: Final = 1_000
 _NO_MODE: Final = "unknown"
 """The content mode of what is no CloudEvent."""
+_JSON: Final = {"Content-Type": "application/json"}
 _encode: Final = msgspec.json.Encoder().encode
 
 _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -259,7 +260,7 @@ def _advice(error: web.HTTPException) -> str:
 
 
 def _json(status: HTTPStatus, content: dict[str, Any]) -> web.Response:
-    return web.Response(status=status, body=_encode(content), content_type="application/json")
+    return web.Response(status=status, body=_encode(content), headers=_JSON)
 
 
 def _failed(failure: Failure) -> web.Response:
