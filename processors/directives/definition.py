@@ -49,6 +49,10 @@ class Place:
         """Put a policy in force. Creates the tenant if need be."""
         return Applied(*policy.change(self.step, self.ingest, self.tenant, wanted))
 
+    def set_typed(self, *, typed: bool) -> None:
+        """Let the door look at the types of the tenant's signals, or not."""
+        policy.set_typed(self.step, self.ingest, self.tenant, typed=typed)
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:

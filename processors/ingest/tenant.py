@@ -54,6 +54,8 @@ class Policy:
     dedupe_window_ms: int = 24 * 3_600_000
     held: bool = False
     """Signals wait in their order, whatever the rate, until they are let go."""
+    typed: bool = False
+    """Some of its types of signals are enforced or deprecated: each signal's is looked up."""
 
 
 _encode_policy = msgspec.msgpack.Encoder().encode

@@ -3,13 +3,14 @@
 from typing import Any, Final
 
 from processors.directives.definition import Definition
-from processors.directives.kinds import cancel, gateway_limits, hold, limits, tenant_set, tenant_status
+from processors.directives.kinds import cancel, gateway_limits, hold, limits, tenant_set, tenant_status, type_register
 
 ALL: Final[tuple[Definition[Any], ...]] = (
     *tenant_status.DEFINITIONS,
     tenant_set.DEFINITION,
     limits.DEFINITION,
     *hold.DEFINITIONS,
+    *type_register.DEFINITIONS,
     gateway_limits.DEFINITION,
     cancel.DEFINITION,
 )
