@@ -48,6 +48,7 @@ async def run(settings: Settings, bootstrap: str, *, announce: Callable[[str], N
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with Serving(settings, bootstrap, PROCESS) as serving:
+        # Without TLS, too: who renews certificates on all machines must not end the gateways that have none.
         loop.add_signal_handler(signal.SIGHUP, _reload, serving.certificate)
         announce(serving.url)
         await stop.wait()
@@ -61,7 +62,7 @@ def _reload(certificate: Certificate) -> None:
     except SettingsError as error:
         log.error("the certificate was not reloaded: %s", error)  # noqa: TRY400 - a setting, not a bug
     else:
-        log.info("the certificate was reloaded")
+        log.info("the certificate was reloaded" if certificate.context else "there is no certificate to reload")
 
 
 class Serving:

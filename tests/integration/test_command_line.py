@@ -112,6 +112,11 @@ async def _limits(line: CommandLine) -> None:
     assert "data.rate_per_second" in wrong.stderr
     assert (await line.json("audit", "show", "_system"))[0]["before"]["burst"] == 100
     assert (await line.json("schema", "cloudevent"))["type"] == "object"
+    order = '{"name": "shop.order.placed", "version": 1, "schema": {"required": ["n"]}, "deprecated": true}'
+    await line.json("directives", "send", "hopline.type.register", "--tenant", "ann", "--data", order)
+    (kind,) = await line.json("schema", "--tenant", "ann")
+    assert (kind["name"], kind["version"], kind["deprecated_signals"]) == ("shop.order.placed", 1, 0)
+    assert await line.json("schema", "shop.order.placed", "--tenant", "ann") == {"required": ["n"]}
     assert (await line.call("schema", "none")).returncode == 2
 
 

@@ -1,5 +1,6 @@
 """Limits, pauses and the ledger as a client meets them."""
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -49,6 +50,17 @@ async def test_a_batch_counts_its_events_and_passes_whole_or_not_at_all(site: Si
     assert "items" not in said
     assert (await site.post([event(number) for number in range(2)], BATCH))[0] == 202
     assert len(site.outlet.taken) == 5
+
+
+async def test_it_is_exact_with_many_clients_at_once(site: Site) -> None:
+    site.gateway.admission.changed(key_of(Channel.SIGNALS, Tier.NORMAL), packed(Limit(0.001, 100)))
+    single = [site.post(event(number)) for number in range(120)]
+    pairs = [site.post([event(1_000 + number), event(2_000 + number)], BATCH) for number in range(60)]
+    async with asyncio.timeout(60):
+        found = [status for status, _, _ in await asyncio.gather(*single, *pairs)]
+    assert set(found) == {202, 429}
+    # Pairs may leave one token, and singles took it.
+    assert len(site.outlet.taken) == found[:120].count(202) + 2 * found[120:].count(202) == 100
 
 
 async def test_a_batch_above_the_burst_can_pass(site: Site) -> None:
