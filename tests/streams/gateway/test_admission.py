@@ -157,14 +157,16 @@ async def test_the_ledger_balances_whatever_comes(asked: list[tuple[Any, str]], 
     logging.getLogger("streams.gateway.server").setLevel(logging.CRITICAL)  # the bugs are ours
     async with listening(gateway_local_limits=True, gateway_batch_events_max=10, gateway_inflight_max=50) as site:
         site.gateway.admission.changed(key_of(Channel.SIGNALS, Tier.NORMAL), packed(Limit(0.01, burst)))
-        offered = 0
+        offered = refused = 0
         for (content, headers), mood in asked:
             _play(site, mood)
-            _, said, _ = await site.post(content, headers)
+            status, said, _ = await site.post(content, headers)
+            ends = [item["status"] for item in said.get("items", ())] or [status]
+            refused += sum(400 <= end < 500 for end in ends)
             # A batch that was refused whole may have been counted or not; an empty one is no event, once read.
             offered += len(said.get("items", ())) or (content != [])
             site.gateway.load.events = 0
-        await _balanced(site, offered)
+        await _balanced(site, offered, refused)
 
 
 def _play(site: Site, mood: str) -> None:
@@ -175,7 +177,7 @@ def _play(site: Site, mood: str) -> None:
     site.gateway.load.events = 50 if mood == "full" else 0
 
 
-async def _balanced(site: Site, offered: int) -> None:
+async def _balanced(site: Site, offered: int, refused_least: int) -> None:
     async with site.client.get("/metrics") as answer:
         found: Counter[str] = Counter()
         for family in text_string_to_metric_families(await answer.text()):
@@ -189,6 +191,7 @@ async def _balanced(site: Site, offered: int) -> None:
     assert found["hopline_gateway_events_total:accepted"] == len(site.outlet.taken)
     assert site.gateway.load.bytes == 0
     assert ends >= offered
+    assert refused >= refused_least
 
 
 async def test_who_goes_away_in_the_middle_is_in_the_ledger(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,4 +204,4 @@ async def test_who_goes_away_in_the_middle_is_in_the_ledger(site: Site, monkeypa
     with pytest.raises(Exception):  # noqa: B017, PT011  # whatever the client makes of it
         await site.client.post(SIGNALS, data=pieces(), headers=STRUCTURED)
     assert (await site.post(event()))[0] == 202
-    await _balanced(site, 1)
+    await _balanced(site, 1, 0)
