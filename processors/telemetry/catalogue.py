@@ -85,7 +85,9 @@ GATEWAY_OFFERED: Final = _counter(
 )
 GATEWAY_REFUSED: Final = _counter("hopline_gateway_refused_total", "Events that the gateway refused, by why.", "reason")
 GATEWAY_COOLING: Final = _gauge("hopline_gateway_cooling_callers", "Callers who must wait after invalid requests.")
-GATEWAY_BUCKETS: Final = _gauge("hopline_gateway_buckets", "Token buckets that are not full.")
+GATEWAY_BUCKETS: Final = _gauge(
+    "hopline_gateway_buckets", "Token buckets that are kept; those that are full go bit by bit."
+)
 GATEWAY_CUT: Final = _counter("hopline_gateway_cut_connections_total", "Connections cut because answers were not read.")
 GATEWAY_REQUESTS: Final = _counter("hopline_gateway_requests_total", "Requests at the gateway, by status.", "status")
 GATEWAY_DURATION: Final = _histogram("hopline_gateway_request_seconds", "From a request's head to its answer.")

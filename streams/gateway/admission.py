@@ -24,6 +24,8 @@ VIOLATIONS: Final = frozenset(
 POLICY: Final = "RateLimit-Policy"
 STATE: Final = "RateLimit"
 WARNING: Final = "RateLimit-Warning"
+USE_SHOWN_MAX: Final = 1_000
+TABLE_PREFIX: Final = PREFIX
 _DECISION: Final = web.RequestKey("decision", Decision)
 _CHANNEL: Final = web.RequestKey("channel", Channel)
 _NS_PER_MS: Final = 1_000_000
@@ -100,10 +102,6 @@ class Admission:
 
     def _now_ms(self) -> int:
         return self._clock_ns() // _NS_PER_MS
-
-
-USE_SHOWN_MAX: Final = 1_000
-TABLE_PREFIX: Final = PREFIX
 
 
 def _tell(headers: "CIMultiDict[str]", decision: Decision, channel: Channel) -> None:
