@@ -11,7 +11,7 @@ from typing import Final
 
 import uvloop
 
-from bench import directives, harness, history, lane, latency, recovery, scale
+from bench import directives, gateway, harness, history, lane, latency, recovery, scale
 from bench.harness import Options, Result, say
 from bench.processes import ChildDiedError, PeersMissingError
 
@@ -23,6 +23,7 @@ BENCHES: Final[Mapping[str, Bench]] = {
     "scale": scale.run,
     "directives": directives.run,
     "history": history.run,
+    "gateway": gateway.run,
 }
 
 

@@ -108,6 +108,11 @@ class Settings(BaseModel):
     gateway_inflight_max: int = Field(
         2_000, ge=1, le=100_000, description="events waiting for Kafka before the gateway answers 429"
     )
+    gateway_local_limits: bool = Field(
+        False, description="limit and cool off callers on this machine who send no key, as any other"
+    )
+    gateway_tls_cert_file: str = Field("", description="PEM file of the gateway's certificate chain; empty: plain HTTP")
+    gateway_tls_key_file: str = Field("", description="PEM file of the gateway's key; empty: in the certificate's file")
 
     history: SecretStr = Field(
         SecretStr("history"),

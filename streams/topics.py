@@ -124,7 +124,7 @@ TOPICS: Final = (
     ),
     Topic(
         names.ACCESS,
-        "the API keys as they are now, hashed: each gateway follows it",
+        "who may use the gateways and how much: keys, hashed, and limits, for every gateway to follow",
         Cleanup.COMPACT,
         -1,
         _KEY_BYTES_MAX,

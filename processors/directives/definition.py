@@ -13,9 +13,10 @@ from processors.ingest.door import IngestSettings
 from processors.ingest.policy import TenantChange
 from processors.ingest.tenant import Policy, Status
 from processors.step import Step
+from processors.validation.payload import payload as read_payload
 from processors.vocabulary import rules
-from processors.vocabulary.access import SYSTEM
 from processors.vocabulary.reasons import Problem
+from processors.vocabulary.rules import SYSTEM
 
 P = TypeVar("P", bound=msgspec.Struct)
 
@@ -64,6 +65,10 @@ class Place:
         found = overlay.get_many([directive_key(self.tenant, key) for key in keys])
         return tuple(unpack(packed) for packed in found if packed is not None)
 
+    def set_typed(self, *, typed: bool) -> None:
+        """Let the door look at the types of the tenant's signals, or not."""
+        policy.set_typed(self.step, self.ingest, self.tenant, typed=typed)
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:
@@ -96,18 +101,21 @@ class Definition(Generic[P]):
     """What the shape does not say: bounds, and fields that must agree."""
     go_on: Callable[[Place, P, bytes], Applied] | None = None
     """For one whose work is spread over several commits: what `apply` left, from where it left it."""
+    for_tenants: bool = True
     for_system: bool = False
-    """Whether Hopline's own tenant takes it, too."""
-
-    def takes(self, tenant: str) -> bool:
-        """Tell whether a tenant may be asked for it."""
-        return rules.is_tenant(tenant, reserved_ok=False) or (self.for_system and tenant == SYSTEM)
+    """Whether Hopline's own tenant takes it."""
 
 
 def judged(definition: Definition[P], payload: bytes) -> tuple[P | None, tuple[Problem, ...]]:
     """Read a payload; return it, or None and what is wrong with it, by field."""
-    try:
-        found = msgspec.json.decode(payload or b"{}", type=definition.payload)
-    except (msgspec.DecodeError, RecursionError) as error:
-        return None, (Problem("data", str(error)),)
-    return found, definition.judge(found)
+    found, problems = read_payload(definition.payload, payload)
+    return (None, problems) if found is None else (found, definition.judge(found))
+
+
+def misdirected(definition: Definition[Any], tenant: str) -> str:
+    """Return why a directive is not for this tenant; nothing if it is."""
+    if tenant == SYSTEM and definition.for_system:
+        return ""
+    if rules.is_reserved(tenant):
+        return f"the tenant {tenant!r} is reserved; {definition.name} is not for it"
+    return "" if definition.for_tenants else f"{definition.name} is for the tenant {SYSTEM!r} only"

@@ -15,7 +15,7 @@ import msgspec
 from processors.dead_letters import condemn, set_aside
 from processors.directives import audit, kinds, requester
 from processors.directives.audit import Told
-from processors.directives.definition import Applied, Definition, Place, RefusedError, judged
+from processors.directives.definition import Applied, Definition, Place, RefusedError, judged, misdirected
 from processors.directives.intake import Asked, asked_of
 from processors.directives.record import (
     DUE,
@@ -37,6 +37,7 @@ from processors.directives.record import (
 )
 from processors.ingest import IngestSettings
 from processors.step import CulpritError, Outcome, Step, format_header
+from processors.validation.payload import in_words
 from processors.vocabulary import envelope, topics
 from processors.vocabulary import headers as names
 from processors.vocabulary.ids import derived_id
@@ -139,13 +140,12 @@ class DirectivesHop:
         definition = kinds.BY_NAME.get(directive.name)
         if definition is None:
             return None, None, f"there is no directive {directive.name!r}; `hopline directives kinds` lists them"
-        if not definition.takes(asked.tenant):
-            return None, None, f"{asked.tenant} is a name that Hopline keeps for itself"
+        if wrong := misdirected(definition, asked.tenant):
+            return None, None, wrong
         if not allows(directive.granted, definition.permission):
             return None, None, f"{directive.requester} lacks the permission {definition.permission}"
         payload, problems = judged(definition, directive.payload)
-        listed = (f"{problem.field} {problem.message}" for problem in (*asked.problems, *problems))
-        return definition, payload, "; ".join(listed)
+        return definition, payload, in_words((*asked.problems, *problems))
 
     def _fall_due(self, step: Step, tenant: str, key: str, due_ms: int) -> None:
         """Carry out a directive that has waited, or end it if that is not to be any more."""

@@ -5,18 +5,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from processors.dead_letters import condemn, set_aside
-from processors.ingest import queue
+from processors.ingest import queue, types
 from processors.ingest.door import Door, IngestSettings
 from processors.ingest.tenant import HOP, Account, Over, Status
 from processors.step import CulpritError, Outcome, Step, format_header
 from processors.telemetry import trace
 from processors.vocabulary import envelope, rules, topics
 from processors.vocabulary import headers as names
-from processors.vocabulary.access import SYSTEM
 from processors.vocabulary.ids import coordinate_id, digest
 from processors.vocabulary.partition import lane_of
 from processors.vocabulary.reasons import Problem, Reason, Rejected
 from processors.vocabulary.record import Header, Record
+from processors.vocabulary.rules import SYSTEM
 from processors.vocabulary.signal import Absent, Signal
 
 SEGMENTS_EXPIRED_MAX: Final = 4
@@ -136,6 +136,8 @@ def _signal(door: Door, topic: str, record: Record, signal: Signal, member: byte
     policy = account.policy
     if policy.status is not Status.ACTIVE:
         door.refuse(topic, record, account, _REFUSED[policy.status], signal.tenant)
+    elif policy.typed and (wrong := types.judged(step, signal)):
+        door.refuse(topic, record, account, wrong, signal.tenant)
     elif policy.held or account.queued or not account.take_token(step.now_ms):
         # Behind those that wait, even if there is a token: a tenant's order is the log's.
         _over(door, topic, record, signal, account)

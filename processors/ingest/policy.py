@@ -124,3 +124,14 @@ def change(step: Step, settings: IngestSettings, tenant: str, wanted: TenantChan
         # Not `DUE.wake`: it looks through all that the batch has changed, and a batch may change many policies.
         step.wake_at(account.due_ms)
     return before, account.policy
+
+
+def set_typed(step: Step, settings: IngestSettings, tenant: str, *, typed: bool) -> None:
+    """Let the door look at the types of a tenant's signals, or not. The tenant is there."""
+    door = Door(step, settings)
+    door.open((tenant,))
+    account = door.accounts[tenant]
+    account.changed = True
+    account.commands += 1
+    account.set_policy(replace(account.policy, typed=typed), step.now_ms)
+    door.close()

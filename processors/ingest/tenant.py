@@ -56,6 +56,8 @@ class Policy:
     """Signals wait in their order, whatever the rate, until they are let go."""
     seen_from_ms: int = 0
     """Ids seen before that count as new: the tenant's window was cleared then."""
+    typed: bool = False
+    """Some of its types of signals are enforced or deprecated: each signal's is looked up."""
 
 
 _encode_policy = msgspec.msgpack.Encoder().encode

@@ -80,6 +80,15 @@ TELEMETRY_DROPPED: Final = _counter(
 GATEWAY_EVENTS: Final = _counter(
     "hopline_gateway_events_total", "Events at the gateway, by what became of them.", "mode", "result"
 )
+GATEWAY_OFFERED: Final = _counter(
+    "hopline_gateway_offered_total", "Events that came to the gateway; a batch refused as a whole is one.", "mode"
+)
+GATEWAY_REFUSED: Final = _counter("hopline_gateway_refused_total", "Events that the gateway refused, by why.", "reason")
+GATEWAY_COOLING: Final = _gauge("hopline_gateway_cooling_callers", "Callers who must wait after invalid requests.")
+GATEWAY_BUCKETS: Final = _gauge(
+    "hopline_gateway_buckets", "Token buckets that are kept; those that are full go bit by bit."
+)
+GATEWAY_CUT: Final = _counter("hopline_gateway_cut_connections_total", "Connections cut because answers were not read.")
 GATEWAY_REQUESTS: Final = _counter("hopline_gateway_requests_total", "Requests at the gateway, by status.", "status")
 GATEWAY_DURATION: Final = _histogram("hopline_gateway_request_seconds", "From a request's head to its answer.")
 GATEWAY_INFLIGHT: Final = _gauge("hopline_gateway_inflight", "Events that wait for Kafka.")
@@ -87,8 +96,8 @@ HISTORY_LAG: Final = _gauge("hopline_history_lag_seconds", "How far history is b
 HISTORY_PROGRESS: Final = _gauge("hopline_history_progress_ratio", "How much of what the topics hold is in history.")
 HISTORY_ROWS: Final = _counter("hopline_history_rows_total", "Rows written into history.")
 HISTORY_FORGOTTEN: Final = _counter("hopline_history_forgotten_total", "Rows removed from history for their age.")
-GATEWAY_REFUSED: Final = _counter(
-    "hopline_gateway_refused_total", "Requests and events refused for their key or their tenant.", "reason"
+GATEWAY_DENIED: Final = _counter(
+    "hopline_gateway_denied_total", "Requests and events denied for their key or their tenant.", "reason"
 )
 GATEWAY_KEYS: Final = _gauge("hopline_gateway_keys", "API keys that the gateway knows.")
 BUILD: Final = _gauge("hopline_build_info", "Always 1; the labels tell the version.", "version")

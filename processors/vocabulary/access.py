@@ -5,8 +5,6 @@ from typing import Final
 
 import msgspec
 
-SYSTEM: Final = "_system"
-"""The tenant whose keys are operators': they speak for every tenant."""
 TIER: Final = "normal"
 PREFIX_CHARACTERS: Final = 10
 LABEL_CHARACTERS_MAX: Final = 100

@@ -19,7 +19,7 @@ from processors.vocabulary.signal import CONTENT_TYPE, Absent, Mode, Signal
 from processors.vocabulary.structured import decode_structured
 from processors.vocabulary.timestamps import rfc3339
 
-__all__ = ["decode", "decode_batch", "enrich", "from_http", "is_batch", "rfc3339"]
+__all__ = ["decode", "decode_batch", "decode_structured_event", "enrich", "from_http", "is_batch", "rfc3339"]
 
 _CLOUDEVENTS: Final = "application/cloudevents"
 _CONTENT_TYPES_REMEMBERED_MAX: Final = 256
@@ -77,6 +77,19 @@ def _decode_with_headers(
     if mode is _BINARY:
         return decode_binary(arrival, shape, values)
     return Rejected(Reason.NULL_VALUE) if value is None else decode_structured(arrival, value)
+
+
+def decode_structured_event(
+    value: bytes, content_type: bytes, tenant_default: str | None = None, *, reserved_ok: bool = False
+) -> Signal | Rejected:
+    """Return what `decode` does of a record that has this value, this content type and nothing else, but faster."""
+    if len(value) > SIGNAL_BYTES_MAX:
+        return _too_large("value", f"has {len(value)} bytes, {SIGNAL_BYTES_MAX} are the limit")
+    mode = _declared_mode(content_type[:_CONTENT_TYPE_BYTES_MAX])
+    if isinstance(mode, Rejected):
+        return mode
+    headers: list[Header] = [(CONTENT_TYPE, content_type)]
+    return decode_structured(Arrival(value, headers, None, tenant_default, reserved_ok, 0), value)
 
 
 def decode_batch(

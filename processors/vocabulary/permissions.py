@@ -7,7 +7,9 @@ EVERYTHING: Final = "*"
 SIGNAL_READ: Final = "signal:read"
 SIGNAL_WRITE: Final = "signal:write"
 TENANT_WRITE: Final = "tenant:write"
+LIMIT_READ: Final = "limit:read"
 LIMIT_WRITE: Final = "limit:write"
+TYPE_WRITE: Final = "type:write"
 AGENT_WRITE: Final = "agent:write"
 DIRECTIVE_READ: Final = "directive:read"
 DIRECTIVE_WRITE: Final = "directive:write"
@@ -20,7 +22,9 @@ PERMISSIONS: Final = {
     SIGNAL_READ: "see signals as they come",
     SIGNAL_WRITE: "send signals",
     TENANT_WRITE: "create, suspend, resume and delete a tenant, and set its policy",
+    LIMIT_READ: "see the limits of the gateway, and how much of them is left",
     LIMIT_WRITE: "set a tenant's rate, burst and queue",
+    TYPE_WRITE: "register types of signals",
     AGENT_WRITE: "hold a tenant's signals, and let them go on",
     DIRECTIVE_READ: "see what was asked of a tenant and what came of it",
     DIRECTIVE_WRITE: "take back a directive that waits",

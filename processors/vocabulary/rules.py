@@ -21,6 +21,8 @@ from processors.vocabulary.signal import Scalar
 from processors.vocabulary.timestamps import is_time
 
 SPECVERSION: Final = "1.0"
+SYSTEM: Final = "_system"
+"""The tenant of what belongs to no tenant: keys and limits of the gateways."""
 PRIORITIES: Final = frozenset({"low", "normal", "high", "critical"})
 INTEGER_MAX: Final = 2**31 - 1
 """CloudEvents' integers have 32 bits with sign."""
@@ -65,6 +67,11 @@ def is_allowed(text: str) -> bool:
 def is_tenant(text: str, *, reserved_ok: bool) -> bool:
     """Tell whether a tenant may be called so. `_…` and `pool:…` are Hopline's own."""
     return (_TENANT if reserved_ok else _OUTSIDER)(text) is not None
+
+
+def is_reserved(tenant: str) -> bool:
+    """Tell whether a tenant's name is one that Hopline keeps for itself."""
+    return _OUTSIDER(tenant) is None
 
 
 def is_traceparent(text: str) -> bool:

@@ -10,9 +10,9 @@ from processors.directives import intake, kinds
 from processors.directives.definition import judged
 from processors.directives.record import KEPT_MS, Directive, Status
 from processors.vocabulary import envelope, rules, topics
-from processors.vocabulary.access import SYSTEM
 from processors.vocabulary.reasons import Rejected
 from processors.vocabulary.record import Header, PlainRecord
+from processors.vocabulary.rules import SYSTEM
 from processors.vocabulary.signal import CONTENT_TYPE
 from streams.changelog import open_changelog
 from streams.cli.access import Access

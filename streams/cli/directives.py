@@ -57,7 +57,7 @@ def send(
     *, name: str, tenant: str, data: str, key: str | None, not_before: str | None, expires: str | None, as_json: bool
 ) -> None:
     """Ask for a directive, and wait until it has ended or waits for its time. Exit code 1 if it did not succeed."""
-    require_name(tenant)
+    require_name(tenant, system_ok=True)
     require_payload(name, data)
     _require_times({"--not-before": not_before, "--expires": expires})
     extensions = {intake.NOT_BEFORE: not_before, intake.EXPIRES: expires}
@@ -70,7 +70,7 @@ def send(
 @json_option
 def cancel(*, key: str, tenant: str, as_json: bool) -> None:
     """Take back a directive that waits for its time."""
-    require_name(tenant)
+    require_name(tenant, system_ok=True)
     finish(run(ask(access(), tenant, CANCEL, json.dumps({"key": key}))), as_json=as_json)
 
 
@@ -80,7 +80,7 @@ def cancel(*, key: str, tenant: str, as_json: bool) -> None:
 @json_option
 def show(*, key: str, tenant: str, as_json: bool) -> None:
     """Show one directive: where it stands, and why."""
-    require_name(tenant)
+    require_name(tenant, system_ok=True)
     found = run(_one(access(), tenant, key))
     if found is None:
         raise CommandError(
@@ -95,7 +95,7 @@ def show(*, key: str, tenant: str, as_json: bool) -> None:
 @json_option
 def list_(*, tenant: str, as_json: bool) -> None:
     """List a tenant's directives of the last week, the newest first."""
-    require_name(tenant)
+    require_name(tenant, system_ok=True)
     found = run(_all(access(), tenant))
     if as_json:
         print_json([_shown(directive) for directive in found])

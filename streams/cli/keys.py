@@ -10,8 +10,9 @@ import click
 from processors.directives.kinds.key_create import CREATE
 from processors.directives.kinds.key_revoke import REVOKE
 from processors.directives.kinds.key_rotate import GRACE_SECONDS, ROTATE
-from processors.vocabulary.access import SYSTEM, TIER, AccessKey
+from processors.vocabulary.access import TIER, AccessKey
 from processors.vocabulary.permissions import EVERYTHING, PERMISSIONS, SIGNAL_WRITE
+from processors.vocabulary.rules import SYSTEM
 from streams.cli.access import Access, access, run
 from streams.cli.asking import ask, require_name, require_payload, require_success
 from streams.cli.errors import MISUSED, CommandError

@@ -28,6 +28,8 @@ _COMMANDS: Final = {
     "state": ("state", "Write a tenant's state down, or begin it anew."),
     "keys": ("keys", "Make API keys, see who uses them, rotate and revoke them."),
     "audit": ("audit", "Show who changed what of a tenant and when; prove that nobody changed that."),
+    "limits": ("limits", "Show limits in force and their use; set those of the gateways."),
+    "schema": ("schema", "Show what is taken and told, as JSON Schema."),
     "ledger": ("ledger", "Show what became of every record, and prove it."),
     "config": ("config", "Show each setting, its value and its source."),
     "bench": ("bench", "Run a benchmark."),

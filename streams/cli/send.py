@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import click
 
-from processors.vocabulary import envelope, topics
+from processors.validation import decode, in_words
+from processors.vocabulary import topics
 from processors.vocabulary.reasons import EXPLAINED, Rejected
 from processors.vocabulary.record import Header, PlainRecord
 from processors.vocabulary.signal import CONTENT_TYPE
@@ -101,9 +102,9 @@ def _data(text: str | None, path: Path | None) -> dict[str, Any]:
 
 async def _direct(tenant: str, event_id: str, value: bytes) -> Mapping[str, Any]:
     headers: list[Header] = [(CONTENT_TYPE, STRUCTURED.encode())]
-    judged = envelope.decode(PlainRecord(topics.SIGNALS_IN, -1, -1, 0, tenant.encode(), value, headers))
+    judged = decode(PlainRecord(topics.SIGNALS_IN, -1, -1, 0, tenant.encode(), value, headers))
     if isinstance(judged, Rejected):
-        wrong = "; ".join(f"{problem.field} {problem.message}" for problem in judged.problems)
+        wrong = in_words(judged.problems)
         remedy = "mend what is named, and send it again" if wrong else EXPLAINED[judged.reason]
         raise CommandError(f"not sent: {wrong or judged.reason}", remedy, code=MISUSED)
     sent = await send_record(access(), topics.SIGNALS_IN, tenant, value, headers)

@@ -20,7 +20,7 @@ from streams.cli import ports
 from streams.cli.children import GuardedChild, Keeper, Program
 from streams.cli.errors import CommandError
 from streams.cluster import RunningCluster
-from streams.gateway.loopback import require_loopback
+from streams.gateway.hosts import require_loopback
 from streams.settings import KafkaSettings, Loaded, Settings
 
 READY_SECONDS_MAX: Final = 90.0

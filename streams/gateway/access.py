@@ -3,10 +3,10 @@
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -17,12 +17,12 @@ from processors.vocabulary.ids import digest
 from processors.vocabulary.reasons import Problem
 from streams import keys, secret
 from streams.gateway.caller import KEY as CALLER
-from streams.gateway.caller import Caller
+from streams.gateway.caller import Caller, of_address
 from streams.gateway.errors import NotLoopbackError
+from streams.gateway.hosts import is_loopback
 from streams.gateway.intake import Entry, NewId
 from streams.gateway.keyring import KEYS_MAX, Keyring, Refusal
 from streams.gateway.limits import RefusedError
-from streams.gateway.loopback import is_loopback
 from streams.gateway.problems import Failure
 from streams.gateway.use import Uses
 from streams.known_keys import KnownKeys
@@ -38,7 +38,6 @@ NOT_READ_RETRY_AFTER_MS: Final = 1_000
 _FORBIDDEN: Final = "forbidden"
 _is_idempotency_key: Final = re.compile(r"[!-~]{1,256}").fullmatch
 
-_Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _SAID: Final = {
     Refusal.MISSING: "Send a key as `Authorization: Bearer hop_...`. `hopline keys create` makes one.",
@@ -95,24 +94,23 @@ class Access:
 
     def __init__(self, settings: Settings, metrics: Metrics, table: KeyTable | None = None) -> None:
         self.required = keys_required(settings)
+        self._local_limits = settings.gateway_local_limits
         self.table = table or KeyTable()
         self.uses = Uses()
         self.behind: Callable[[], str] = str
         """Says why what is known of the keys may be old; nothing if it is not."""
-        self._refused = metrics.counter(catalogue.GATEWAY_REFUSED)
+        self._refused = metrics.counter(catalogue.GATEWAY_DENIED)
         metrics.gauge(catalogue.GATEWAY_KEYS).of().set_function(lambda: len(self.table.ring))
 
-    @web.middleware
-    async def authenticate(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+    def identify(self, request: web.Request) -> None:
         """Store the caller in the request, or refuse it."""
         if request.path.startswith(GUARDED):
             request[CALLER] = self._caller(request)
-        return await handler(request)
 
     def _caller(self, request: web.Request) -> Caller:
         sent = request.headers.getall("Authorization", [])
         if not sent and not self.required:
-            return Caller(f"address:{request.remote or 'unknown'}")
+            return of_address(request.remote or "unknown", self._local_limits)
         if not self.table.complete_once:
             raise RefusedError(_not_read())
         scheme, _, text = (sent[0] if len(sent) == 1 else "").partition(" ")

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from processors.directives import kinds, requester
-from processors.directives.definition import Definition, judged
+from processors.directives.definition import Definition, judged, misdirected
 from processors.directives.intake import PAYLOAD_BYTES_MAX, Asked, asked_of
 from processors.directives.kinds.cancel import CANCEL
 from processors.directives.names import EXPIRES, KEY, NOT_BEFORE, REQUESTER
@@ -172,12 +172,12 @@ class Directives:
             raise RefusedError(problems.of_rejected(signal))
         asked = asked_of(signal, now_ms, self._requester_key, caller.permissions)
         found = [*asked.problems, *judged(definition, bytes(wish.data))[1]]
-        if not definition.takes(tenant):
-            found.append(Problem("tenant", "is a name that Hopline keeps for itself; it does not take this directive"))
+        if wrong := misdirected(definition, tenant):
+            found.append(Problem("tenant", wrong))
         if found:
             raise RefusedError(_invalid(*found))
         mark = requester.mark_of(self._requester_key, asked.directive.fingerprint)
-        return _Ready(asked, Entry(id_, tenant, value, headers, topics.COMMANDS), mark)
+        return _Ready(asked, Entry(id_, tenant, signal.source, value, headers, topics.COMMANDS), mark)
 
     async def _write(self, entry: Entry) -> Written:
         if self._outlet.away:

@@ -46,6 +46,28 @@ class View(Protocol):
         """What was read reaches the end that the topic had: it holds from now on."""
 
 
+class Several:
+    """Views of one topic that are kept together: each takes of its records what it knows."""
+
+    def __init__(self, *views: View) -> None:
+        self._views = views
+
+    def begin(self) -> None:
+        """See `View.begin`."""
+        for view in self._views:
+            view.begin()
+
+    def take(self, record: Any) -> None:
+        """See `View.take`."""
+        for view in self._views:
+            view.take(record)
+
+    def complete(self) -> None:
+        """See `View.complete`."""
+        for view in self._views:
+            view.complete()
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """How much of a topic is read at first: all of it, or its newest part."""

@@ -6,10 +6,12 @@ from typing import Final, TypeAlias
 
 from msgspec import structs
 
+from processors import validation
 from processors.vocabulary import envelope, rules, topics
+from processors.vocabulary.ids import signal_ref
 from processors.vocabulary.reasons import Problem, Reason, Rejected
 from processors.vocabulary.record import Header, Headers, PlainRecord
-from processors.vocabulary.signal import Absent, Mode, Signal
+from processors.vocabulary.signal import CONTENT_TYPE, Absent, Mode, Signal
 
 BATCH_TYPE: Final = "application/cloudevents-batch+json"
 _CLOUDEVENTS: Final = "application/cloudevents"
@@ -39,10 +41,16 @@ class Entry:
 
     id: str
     tenant: str
+    source: str
     value: bytes | None
     headers: list[Header]
     topic: str = topics.SIGNALS_IN
     key: bytes | None = None
+
+    @property
+    def ref(self) -> str:
+        """What the signal is called in the history, whoever asks."""
+        return signal_ref(self.tenant, self.source, self.id)
 
 
 def mode_of(content_type: str | None, headers: Mapping[str, str]) -> str | Rejected:
@@ -52,7 +60,7 @@ def mode_of(content_type: str | None, headers: Mapping[str, str]) -> str | Rejec
         return BATCH
     if media_type.startswith(_CLOUDEVENTS):
         # Other formats than JSON are refused by `decode`, with the right words.
-        return _NO_MODE if envelope.is_batch(media_type) else Mode.STRUCTURED.value
+        return _NO_MODE if validation.is_batch(media_type) else Mode.STRUCTURED.value
     if any(name.lower().startswith(_BINARY_PREFIX) for name in headers):
         return Mode.BINARY.value
     return _NO_MODE
@@ -62,12 +70,16 @@ def single(
     content_type: str | None, headers: Mapping[str, str], body: bytes, new_id: NewId, tenant: str | None = None
 ) -> Entry | Rejected:
     """Return the one event of a request, judged as the lane will judge it. `tenant` is whose it is if it names none."""
-    arrived = envelope.from_http(content_type, headers, body)
+    if content_type is not None and _TRACEPARENT not in headers and content_type.lower().startswith(_CLOUDEVENTS):
+        declared = content_type.strip().encode(errors="replace")
+        signal = validation.decode_structured_event(body, declared, tenant)
+        return signal if isinstance(signal, Rejected) else _with_id(signal, [(CONTENT_TYPE, declared)], new_id, 0)
+    arrived = validation.from_http(content_type, headers, body)
     if isinstance(arrived, Rejected):
         return arrived
     value, kept = arrived
     headers_ = [*kept, *_trace(headers)]
-    signal = envelope.decode(_record(value, headers_), tenant)
+    signal = validation.decode(_record(value, headers_), tenant)
     return signal if isinstance(signal, Rejected) else _with_id(signal, headers_, new_id, 0)
 
 
@@ -75,7 +87,7 @@ def batch(
     headers: Mapping[str, str], body: bytes, count_max: int, new_id: NewId, tenant: str | None = None
 ) -> list[Entry | Rejected] | Rejected:
     """Return the events of a batch, each by itself; a refusal if the batch as a whole is none."""
-    found = envelope.decode_batch(body, count_max=count_max, tenant_default=tenant)
+    found = validation.decode_batch(body, count_max=count_max, tenant_default=tenant)
     if isinstance(found, Rejected):
         return found
     trace = list(_trace(headers))
@@ -88,14 +100,14 @@ def batch(
 def _with_id(signal: Signal, headers: list[Header], new_id: NewId, index: int) -> Entry | Rejected:
     """Return the event with an id of ours if it came without one."""
     if not signal.absent & Absent.ID:
-        return Entry(signal.id, signal.tenant, signal.value, headers)
+        return Entry(signal.id, signal.tenant, signal.source, signal.value, headers)
     own = new_id(signal.tenant, index)
     # The id and nothing else: the rest is for the lane to add.
     absent = signal.absent & (Absent.ID | Absent.UNUSABLE)
     value, headers = envelope.enrich(structs.replace(signal, headers=headers, absent=absent), {"id": own})
     # Once more, for the id may have made it too large for the lane.
-    judged = envelope.decode(_record(value, headers), signal.tenant)
-    return judged if isinstance(judged, Rejected) else Entry(own, judged.tenant, value, headers)
+    judged = validation.decode(_record(value, headers), signal.tenant)
+    return judged if isinstance(judged, Rejected) else Entry(own, judged.tenant, judged.source, value, headers)
 
 
 def _record(value: bytes | None, headers: Headers) -> PlainRecord:

@@ -8,7 +8,8 @@ from typing import Final
 
 import msgspec
 
-from processors.vocabulary.access import SYSTEM, AccessKey, is_name, named, unpack
+from processors.vocabulary.access import AccessKey, is_name, named, unpack
+from processors.vocabulary.rules import SYSTEM
 from streams.gateway.caller import Caller
 from streams.keys import Pepper, prefix_of
 

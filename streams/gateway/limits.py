@@ -69,6 +69,11 @@ class Body:
             raise RefusedError(problems.encoded(encoding))
         if not request.body_exists:
             return b""
+        if request.content.is_eof():
+            # All of it came with the head, as most do: nothing is waited for.
+            content = request.content.read_nowait()
+            self._add(len(content), bytes_max)
+            return content
         pieces = []
         try:
             async with asyncio.timeout(BODY_SECONDS_MAX):

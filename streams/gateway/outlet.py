@@ -9,7 +9,8 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
@@ -51,13 +52,60 @@ class Written:
     offset: int
 
 
+@dataclass(slots=True)
+class _Loss:
+    """The giving up of a producer: what it has not confirmed by then it never will."""
+
+    happened: bool = False
+    _waiting: "dict[asyncio.Future[None], float]" = field(default_factory=dict)
+    """Until when each of them waits."""
+    _alarm: asyncio.TimerHandle | None = None
+
+    def happen(self) -> None:
+        """Wake all who wait."""
+        self.happened = True
+        for woken in self._waiting:
+            _wake(woken)
+
+    async def or_done(self, future: "asyncio.Future[Any]", until: float) -> None:
+        """Return when the future is done, the producer is lost, or the loop's time has come."""
+        # Neither `asyncio.wait` nor `asyncio.timeout`: they cost as much as all the rest of writing an event.
+        loop = asyncio.get_running_loop()
+        woken: asyncio.Future[None] = loop.create_future()
+        wake = partial(_wake, woken)
+        self._waiting[woken] = until
+        if self._alarm is None:
+            self._alarm = loop.call_at(until, self._ring)
+        future.add_done_callback(wake)
+        try:
+            if not self.happened:
+                await woken
+        finally:
+            del self._waiting[woken]
+            future.remove_done_callback(wake)
+
+    def _ring(self) -> None:
+        """Wake those whose time has come; set the alarm for the next."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for woken, until in self._waiting.items():
+            if until <= now:
+                _wake(woken)
+        left = [until for until in self._waiting.values() if until > now]
+        self._alarm = loop.call_at(min(left), self._ring) if left else None
+
+
+def _wake(woken: "asyncio.Future[None]", _: object = None) -> None:
+    if not woken.done():
+        woken.set_result(None)
+
+
 @dataclass(frozen=True, slots=True)
 class _Link:
     """One producer, from its start to its first error."""
 
     producer: AIOKafkaProducer
-    lost: "asyncio.Future[None]"
-    """Done when the producer is given up: what it has not confirmed by then it never will."""
+    loss: _Loss = field(default_factory=_Loss)
 
 
 class Outlet:
@@ -99,7 +147,7 @@ class Outlet:
         link, self._link = self._link, None
         if link is not None:
             await _close(link.producer)
-            link.lost.set_result(None)
+            link.loss.happen()
 
     async def send(self, entries: Sequence[Entry]) -> list[Written | OutletError]:
         """Write events in their order, and return what became of each."""
@@ -109,11 +157,12 @@ class Outlet:
         futures: list[asyncio.Future[Any]] = []
         failure = OutletError("Kafka did not confirm the event.", known_unwritten=False)
         try:
-            async with asyncio.timeout(SEND_SECONDS_MAX):
-                for entry in entries:
-                    # One by one: what was handed over before an error must be known after it.
-                    futures.append(await self._hand_over(link.producer, entry))  # noqa: PERF401
-                await _all_done(futures, link.lost)
+            until = asyncio.get_running_loop().time() + SEND_SECONDS_MAX
+            for entry in entries:
+                # One by one: what was handed over before an error must be known after it. Each waits for room no
+                # longer than `REQUEST_TIMEOUT_MS`, and raises then.
+                futures.append(await self._hand_over(link.producer, entry))  # noqa: PERF401
+            await _all_done(futures, link.loss, until)
         except (KafkaError, TimeoutError, OSError, AssertionError) as error:
             failure = OutletError(f"Kafka did not take the event: {_said(error)}.", known_unwritten=False)
         found: list[Written | OutletError] = [_outcome(future, failure) for future in futures]
@@ -167,7 +216,7 @@ class Outlet:
             return
         self._link = None
         self._why_away = f"Kafka is away: {why}"
-        link.lost.set_result(None)
+        link.loss.happen()
         log.warning("%s Connecting anew.", self._why_away)
         self._connecting = asyncio.create_task(self._connect(link.producer))
 
@@ -212,7 +261,7 @@ class Outlet:
         if why:
             await _abandon(producer)
         else:
-            self._link = _Link(producer, asyncio.get_running_loop().create_future())
+            self._link = _Link(producer)
         return why
 
     def _new_producer(self) -> AIOKafkaProducer:
@@ -245,13 +294,13 @@ def _said(error: BaseException) -> str:
     return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
 
 
-async def _all_done(futures: Iterable["asyncio.Future[Any]"], lost: "asyncio.Future[None]") -> None:
-    """Return when all are done, or the producer is lost."""
+async def _all_done(futures: Iterable["asyncio.Future[Any]"], loss: _Loss, until: float) -> None:
+    """Return when all are done, the producer is lost, or the loop's time has come."""
     for future in futures:
         if not future.done():
-            await asyncio.wait((future, lost), return_when=asyncio.FIRST_COMPLETED)
-        if lost.done():
-            return
+            await loss.or_done(future, until)
+            if not future.done():
+                return
 
 
 async def _close(producer: AIOKafkaProducer) -> None:

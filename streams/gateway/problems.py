@@ -115,6 +115,30 @@ def busy(retry_after_ms: int) -> Failure:
     )
 
 
+def limited(channel: str, retry_after_ms: int) -> Failure:
+    """Return the failure of a request above its caller's rate."""
+    return Failure(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        Reason.RATE_LIMITED.value,
+        "Rate limited",
+        f"More {channel} than this caller may send. Nothing of this request was written; send it again later.",
+        retry_after_ms=retry_after_ms,
+    )
+
+
+def cooling(retry_after_ms: int) -> Failure:
+    """Return the failure of a request whose caller must wait after too many invalid ones."""
+    return Failure(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "cool_off",
+        "Cooling off",
+        "Ten requests of this caller within a minute were invalid, so it must wait. Mend what it sends: the answers to "
+        "those requests say what is wrong.",
+        retry_after_ms=retry_after_ms,
+        closes=True,
+    )
+
+
 def away(why: str, retry_after_ms: int, *, more: Mapping[str, Any] | None = None) -> Failure:
     """Return the failure of a request that Kafka could not take."""
     return Failure(

@@ -1,4 +1,4 @@
-"""The gateway's HTTP server: `POST /v1/signals`, `/healthz`, `/readyz`, `/metrics`."""
+"""The gateway's HTTP server: `POST /v1/signals`, `/healthz`, `/readyz`, `/metrics`, and what `discovery.py` shows."""
 
 import logging
 import os
@@ -6,11 +6,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Any, Final, Protocol, TypeAlias
-from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
 
+from processors.admission import Channel
 from processors.telemetry import catalogue
 from processors.vocabulary.ids import uuid7
 from processors.vocabulary.partition import lane_of
@@ -18,14 +18,17 @@ from processors.vocabulary.permissions import SIGNAL_WRITE
 from processors.vocabulary.reasons import Rejected
 from streams.gateway import intake, problems
 from streams.gateway.access import Access, ids_for
+from streams.gateway.admission import Admission
 from streams.gateway.caller import KEY as CALLER
 from streams.gateway.caller import Caller
-from streams.gateway.directives import PATH as DIRECTIVES_PATH
+from streams.gateway.discovery import OPENAPI_PATH, Discovery
+from streams.gateway.hosts import is_own_name
 from streams.gateway.intake import BATCH, Entry
+from streams.gateway.ledger import Ledger, Offer
 from streams.gateway.limits import Body, Load, RefusedError, bytes_max
-from streams.gateway.loopback import is_loopback
 from streams.gateway.outlet import Outlet, OutletError, Written
 from streams.gateway.problems import Failure
+from streams.gateway.security import headers_for
 from streams.keys import redacted
 from streams.metrics import CONTENT_TYPE as METRICS_TYPE
 from streams.metrics import Metrics
@@ -35,9 +38,9 @@ log = logging.getLogger(__name__)
 
 SIGNALS_PATH: Final = "/v1/signals"
 AWAY_RETRY_AFTER_MS: Final = 1_000
-_ACCEPTED: Final = "accepted"
-_REFUSED: Final = "refused"
-_FAILED: Final = "failed"
+_NO_MODE: Final = "unknown"
+"""The content mode of what is no CloudEvent."""
+_JSON: Final = {"Content-Type": "application/json"}
 _encode: Final = msgspec.json.Encoder().encode
 
 _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -45,11 +48,7 @@ _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def _require_own_name(host: str) -> None:
     """Refuse a request to another name: a page of another site must not reach this machine by one of its own."""
-    try:
-        named = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        named = ""
-    if not is_loopback(named):
+    if not is_own_name(host):
         raise RefusedError(problems.foreign_host(host))
 
 
@@ -82,19 +81,22 @@ class Gateway:
         self._batch_events_max = settings.gateway_batch_events_max
         self._outlet = outlet
         self._metrics = metrics
-        self._events = metrics.counter(catalogue.GATEWAY_EVENTS)
+        self._headers = headers_for(settings)
+        self.admission = Admission(settings, metrics)
+        self._discovery = Discovery(self.admission)
+        self._ledger = Ledger(metrics)
         self._requests = metrics.counter(catalogue.GATEWAY_REQUESTS)
         self._duration = metrics.histogram(catalogue.GATEWAY_DURATION).of()
         metrics.gauge(catalogue.GATEWAY_INFLIGHT).of().set_function(lambda: self.load.events)
 
     def application(self) -> web.Application:
         """Return the web application."""
-        app = web.Application(middlewares=[self._answer, self.access.authenticate])
+        app = web.Application(middlewares=[self._answer])
         app.router.add_post(SIGNALS_PATH, self._signals)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._show_metrics)
-        for part in self._parts:
+        for part in (self._discovery, *self._parts):
             part.register(app)
         return app
 
@@ -106,6 +108,8 @@ class Gateway:
             if not self.access.required:
                 # A page of another site has no key, so where keys are required it gets nowhere.
                 _require_own_name(request.headers.get("Host", "localhost"))
+            self.access.identify(request)
+            self.admission.admit(request)
             response = await handler(request)
         except RefusedError as error:
             response = _failed(error.failure)
@@ -116,6 +120,8 @@ class Gateway:
         except Exception:  # boundary: a bug must cost one request only, and be told
             log.exception("%s %s failed", request.method, request.path)
             response = _failed(problems.plain(500, "The gateway failed on this request; its log says how."))
+        response.headers.extend(self._headers)
+        self.admission.finish(request, response)
         self._requests.of(str(response.status)).inc()
         if isinstance(response, web.Response):
             # A stream lasts as long as its client wants.
@@ -123,45 +129,65 @@ class Gateway:
         return response
 
     async def _signals(self, request: web.Request) -> web.StreamResponse:
+        caller = self.admission.enter(request)
         self.access.require(request, SIGNAL_WRITE)
         content_type = request.headers.get("Content-Type")
         mode = intake.mode_of(content_type, request.headers)
         if isinstance(mode, Rejected):
-            raise RefusedError(problems.of_rejected(mode))
+            with self._ledger.offer(_NO_MODE) as offer:
+                raise _refused(offer, problems.of_rejected(mode))
+        body = Body(self.load)
+        with self._ledger.offer(mode) as offer:
+            try:
+                # A single event pays before it is read; of a batch nobody knows yet how many it is.
+                self.admission.take(request, caller, Channel.SIGNALS, 0 if mode == BATCH else 1)
+                self._require_kafka()
+                content = await body.read(request, bytes_max(mode, BATCH))
+                if mode == BATCH:
+                    return await self._batch(request, caller, content, offer)
+                return await self._single(request, content_type, content, offer)
+            except RefusedError as error:
+                if offer.ended < offer.count and error.failure.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                    offer.refused(error.failure.kind, offer.count - offer.ended)
+                raise
+            finally:
+                body.release()
+
+    def _require_kafka(self) -> None:
         if self._outlet.away:
             raise RefusedError(self._away(self._outlet.away))
-        body = Body(self.load)
-        try:
-            content = await body.read(request, bytes_max(mode, BATCH))
-            if mode == BATCH:
-                return await self._batch(request, content)
-            return await self._single(request, content_type, content, mode)
-        finally:
-            body.release()
 
     async def _single(
-        self, request: web.Request, content_type: str | None, content: bytes, mode: str
+        self, request: web.Request, content_type: str | None, content: bytes, offer: Offer
     ) -> web.StreamResponse:
         caller, ids = request[CALLER], ids_for(request.headers, _new_id)
         found = self._own(caller, intake.single(content_type, request.headers, content, ids, caller.tenant or None))
         if isinstance(found, Failure):
-            self._events.of(mode, _REFUSED).inc()
             raise RefusedError(found)
-        (written,) = await self._write([found], mode)
+        with self.load.holding(1):
+            (written,) = await self._write([found], offer)
         if isinstance(written, OutletError):
             raise RefusedError(self._unwritten(found, written))
-        return _json(HTTPStatus.ACCEPTED, self._accepted(found, written))
+        said = self._accepted(found, written)
+        response = _json(HTTPStatus.ACCEPTED, said)
+        response.headers["Location"] = f"{SIGNALS_PATH}/{said['ref']}"
+        return response
 
-    async def _batch(self, request: web.Request, content: bytes) -> web.StreamResponse:
-        caller, ids = request[CALLER], ids_for(request.headers, _new_id)
+    async def _batch(self, request: web.Request, caller: Caller, content: bytes, offer: Offer) -> web.StreamResponse:
+        ids = ids_for(request.headers, _new_id)
         judged = intake.batch(request.headers, content, self._batch_events_max, ids, caller.tenant or None)
         if isinstance(judged, Rejected):
-            self._events.of(BATCH, _REFUSED).inc()
             raise RefusedError(problems.of_rejected(judged))
+        offer.count = len(judged)
+        self.admission.take(request, caller, Channel.SIGNALS, len(judged))
         found = [self._own(caller, item) for item in judged]
         entries = [item for item in found if isinstance(item, Entry)]
-        self._events.of(BATCH, _REFUSED).inc(len(found) - len(entries))
-        written = iter(await self._write(entries, BATCH))
+        # Before any of them counts as refused: if too many wait, the whole batch does.
+        with self.load.holding(len(entries)):
+            for item in found:
+                if isinstance(item, Failure):
+                    offer.refused(item.kind)
+            written = iter(await self._write(entries, offer))
         items: list[dict[str, Any]] = []
         for index, item in enumerate(found):
             members = item.members() if isinstance(item, Failure) else self._item(item, next(written))
@@ -179,20 +205,24 @@ class Gateway:
             return self._unwritten(entry, written).members()
         return {"status": int(HTTPStatus.ACCEPTED), **self._accepted(entry, written)}
 
-    async def _write(self, entries: Sequence[Entry], mode: str) -> list[Written | OutletError]:
-        with self.load.holding(len(entries)):
-            try:
-                written = await self._outlet.send(entries)
-            except OutletError as error:
-                written = [error] * len(entries)
+    async def _write(self, entries: Sequence[Entry], offer: Offer) -> list[Written | OutletError]:
+        try:
+            written = await self._outlet.send(entries)
+        except OutletError as error:
+            written = [error] * len(entries)
         failed = sum(isinstance(item, OutletError) for item in written)
-        if failed:
-            self._events.of(mode, _FAILED).inc(failed)
-        self._events.of(mode, _ACCEPTED).inc(len(written) - failed)
+        offer.failed(failed)
+        offer.accepted(len(written) - failed)
         return written
 
     def _accepted(self, entry: Entry, written: Written) -> dict[str, Any]:
-        return {"id": entry.id, "tenant": entry.tenant, "lane": written.lane, "offset": written.offset}
+        return {
+            "id": entry.id,
+            "tenant": entry.tenant,
+            "lane": written.lane,
+            "offset": written.offset,
+            "ref": entry.ref,
+        }
 
     def _away(self, why: str) -> Failure:
         return problems.away(f"{why} Nothing was written; send it again later.", AWAY_RETRY_AFTER_MS)
@@ -219,6 +249,11 @@ class Gateway:
         return web.Response(body=self._metrics.exposition(), headers={"Content-Type": METRICS_TYPE})
 
 
+def _refused(offer: Offer, failure: Failure) -> RefusedError:
+    offer.refused(failure.kind)
+    return RefusedError(failure)
+
+
 def _batch_answer(items: list[dict[str, Any]], found: Sequence[Entry | Failure]) -> web.StreamResponse:
     """Answer 202 if all were accepted, 207 if some, and else why none was."""
     accepted = sum(item["status"] == HTTPStatus.ACCEPTED for item in items)
@@ -243,14 +278,14 @@ def _batch_answer(items: list[dict[str, Any]], found: Sequence[Entry | Failure])
 
 def _advice(error: web.HTTPException) -> str:
     if isinstance(error, web.HTTPNotFound):
-        return f"There are {SIGNALS_PATH} and {DIRECTIVES_PATH} to POST to, and /healthz, /readyz and /metrics to GET."
+        return f"There is {SIGNALS_PATH} to POST to; {OPENAPI_PATH} says what else there is."
     if isinstance(error, web.HTTPMethodNotAllowed):
         return f"This path takes {', '.join(sorted(error.allowed_methods))}."
     return error.reason
 
 
 def _json(status: HTTPStatus, content: dict[str, Any]) -> web.Response:
-    return web.Response(status=status, body=_encode(content), content_type="application/json")
+    return web.Response(status=status, body=_encode(content), headers=_JSON)
 
 
 def _failed(failure: Failure) -> web.Response:

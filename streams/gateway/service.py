@@ -4,7 +4,7 @@ import asyncio
 import errno
 import logging
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from importlib.metadata import version
 from typing import Final, Self
@@ -18,19 +18,23 @@ from processors.vocabulary import topics as names
 from streams import secret
 from streams.admin import ensure_topics
 from streams.gateway.access import Access, KeyTable, require_safe
+from streams.gateway.admission import LimitsView
 from streams.gateway.directives import Directives
 from streams.gateway.ends import Ends, span
 from streams.gateway.errors import PortTakenError
-from streams.gateway.following import Follower
+from streams.gateway.following import Follower, Several
 from streams.gateway.limits import CONNECTIONS_MAX, IDLE_SECONDS_MAX, Load
 from streams.gateway.outlet import Outlet
+from streams.gateway.protocol import Connection
+from streams.gateway.security import Certificate, headers_for
 from streams.gateway.server import Gateway
+from streams.gateway.slow import Watch
 from streams.gateway.tail import Tail
 from streams.keys import Pepper, RedactingFormatter
 from streams.live.feed import Feed
 from streams.live.reader import LiveReader
 from streams.metrics import PROCESS, Metrics
-from streams.settings import Settings
+from streams.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +42,7 @@ STOP_SECONDS_MAX: Final = 10.0
 LINGER_SECONDS_MAX: Final = 2.0
 """How long a client may still send what is not read any more, so that it gets to see its answer."""
 BACKLOG: Final = 256
+HANDSHAKE_SECONDS_MAX: Final = 10.0
 
 
 async def run(settings: Settings, bootstrap: str, *, announce: Callable[[str], None]) -> None:
@@ -54,9 +59,21 @@ async def run(settings: Settings, bootstrap: str, *, announce: Callable[[str], N
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with Serving(settings, bootstrap, PROCESS) as serving:
+        # Without TLS, too: who renews certificates on all machines must not end the gateways that have none.
+        loop.add_signal_handler(signal.SIGHUP, _reload, serving.certificate)
         announce(serving.url)
         await stop.wait()
     log.info("the gateway has stopped")
+
+
+def _reload(certificate: Certificate) -> None:
+    """Take a renewed certificate. One that does not fit leaves the old one in force."""
+    try:
+        certificate.load()
+    except SettingsError as error:
+        log.error("the certificate was not reloaded: %s", error)  # noqa: TRY400 - a setting, not a bug
+    else:
+        log.info("the certificate was reloaded" if certificate.context else "there is no certificate to reload")
 
 
 class Serving:
@@ -75,18 +92,15 @@ class Serving:
         directives = Directives(self.outlet, self.access, ends, load, requester_key)
         self.gateway = Gateway(settings, self.outlet, metrics, (tail, directives), self.access)
         follow = partial(Follower, kafka, settings.topics, lanes=settings.lanes)
-        keys = follow(names.ACCESS, view=table)
+        keys = follow(names.ACCESS, view=Several(table, LimitsView(self.gateway.admission.limiter)))
         self.access.behind = lambda: keys.behind
         self._followers = (keys, follow(names.AUDIT, view=ends, span=span(settings.lanes)))
+        self.certificate = Certificate(settings)
+        self._headers = headers_for(settings)
         self._runner = web.AppRunner(
-            self.gateway.application(),
-            access_log=None,
-            handle_signals=False,
-            shutdown_timeout=STOP_SECONDS_MAX,
-            keepalive_timeout=IDLE_SECONDS_MAX,
-            lingering_time=LINGER_SECONDS_MAX,
-            auto_decompress=False,
+            self.gateway.application(), handle_signals=False, shutdown_timeout=STOP_SECONDS_MAX
         )
+        self._watch = Watch(self._transports, metrics.counter(catalogue.GATEWAY_CUT).of())
         self._server: asyncio.Server | None = None
         self.url = ""
         metrics.gauge(catalogue.BUILD).of(version("hopline")).set(1)
@@ -96,7 +110,15 @@ class Serving:
         host, port = self._settings.host, self._settings.gateway_port
         loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(self._protocol, host, port, backlog=BACKLOG)
+            tls = self.certificate.context
+            self._server = await loop.create_server(
+                self._protocol,
+                host,
+                port,
+                backlog=BACKLOG,
+                ssl=tls,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS_MAX if tls else None,
+            )
         except OSError as error:
             await self._runner.cleanup()
             if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
@@ -106,11 +128,13 @@ class Serving:
                 "Set HOPLINE_GATEWAY_PORT to another one, or to 0 for any."
             ) from error
         shown = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown}:{self._server.sockets[0].getsockname()[1]}"
+        scheme = "https" if self.certificate.context else "http"
+        self.url = f"{scheme}://{shown}:{self._server.sockets[0].getsockname()[1]}"
         self.outlet.start()
         for follower in self._followers:
             follower.start()
         self.access.uses.start(self.outlet)
+        self._watch.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -118,6 +142,7 @@ class Serving:
         if self._server is not None:
             self._server.close()
         await self._runner.cleanup()
+        await self._watch.close()
         await asyncio.gather(*(follower.close() for follower in self._followers))
         await self.access.uses.close()
         await self.outlet.close()
@@ -126,7 +151,22 @@ class Serving:
         server = self._runner.server
         if server is None or len(server.connections) >= CONNECTIONS_MAX:
             return _Full()
-        return server()
+        connection = Connection(
+            server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # none is kept
+            keepalive_timeout=IDLE_SECONDS_MAX,
+            lingering_time=LINGER_SECONDS_MAX,
+            auto_decompress=False,
+        )
+        connection.headers = self._headers
+        return connection
+
+    def _transports(self) -> Iterator[asyncio.Transport]:
+        server = self._runner.server
+        for connection in server.connections if server else ():
+            if connection.transport is not None:
+                yield connection.transport
 
 
 class _Full(asyncio.Protocol):

@@ -93,4 +93,4 @@ class Uses:
 
 def _entry(name: bytes, at_ms: int) -> Entry:
     tenant, _ = named(name)
-    return Entry("", tenant, _encode(Use(at_ms)), [], topics.KEY_USE, name)
+    return Entry("", tenant, "", _encode(Use(at_ms)), [], topics.KEY_USE, name)

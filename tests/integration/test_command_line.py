@@ -69,6 +69,8 @@ async def test_up_serves_the_other_commands_and_finds_its_data_again(line: Comma
     assert sum(row["in"] for row in ledger["lanes"] if row["hop"] == "ingest") == 9
     assert all(one["fits"] for one in ledger["verified"]["comparisons"])
 
+    await _limits(line)
+
     processes = [psutil.Process(pid) for pid in (*status["pids"].values(), status["broker_pid"])]
     assert await up.stop() == 0
     assert not [process for process in processes if process.is_running()]
@@ -99,6 +101,27 @@ async def test_what_dies_is_started_again_and_what_is_killed_takes_all_along(
     assert len(gone) == 2
     assert not alive
     assert (await line.call("kafka", "status")).returncode == 1
+
+
+async def _limits(line: CommandLine) -> None:
+    """Set a limit of the gateways, and see it beside the tenant's own."""
+    done = await line.json("limits", "set", "signals", "heavy", "--rate", "2.5", "--burst", "5")
+    assert done["status"] == "succeeded"
+    shown = await line.json("limits")
+    (own,) = [row for row in shown["gateways"] if row["set"]]
+    assert own == {"channel": "signals", "tier": "heavy", "rate_per_second": 2.5, "burst": 5, "set": True}
+    assert [(row["tenant"], row["rate_per_second"], row["burst"]) for row in shown["tenants"]] == [("ann", 2.5, 4)]
+    wrong = await line.call("limits", "set", "signals", "heavy", "--rate", "0", "--burst", "5")
+    assert wrong.returncode == 1
+    assert "data.rate_per_second" in wrong.stderr
+    assert (await line.json("audit", "show", "_system"))[0]["before"]["burst"] == 100
+    assert (await line.json("schema", "cloudevent"))["type"] == "object"
+    order = '{"name": "shop.order.placed", "version": 1, "schema": {"required": ["n"]}, "deprecated": true}'
+    await line.json("directives", "send", "hopline.type.register", "--tenant", "ann", "--data", order)
+    (kind,) = await line.json("schema", "--tenant", "ann")
+    assert (kind["name"], kind["version"], kind["deprecated_signals"]) == ("shop.order.placed", 1, 0)
+    assert await line.json("schema", "shop.order.placed", "--tenant", "ann") == {"required": ["n"]}
+    assert (await line.call("schema", "none")).returncode == 2
 
 
 async def _directs(line: CommandLine) -> None:

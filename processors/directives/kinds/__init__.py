@@ -5,6 +5,7 @@ from typing import Any, Final
 from processors.directives.definition import Definition
 from processors.directives.kinds import (
     cancel,
+    gateway_limits,
     hold,
     integrations,
     key_create,
@@ -14,6 +15,7 @@ from processors.directives.kinds import (
     state,
     tenant_set,
     tenant_status,
+    type_register,
 )
 
 ALL: Final[tuple[Definition[Any], ...]] = (
@@ -23,6 +25,8 @@ ALL: Final[tuple[Definition[Any], ...]] = (
     *hold.DEFINITIONS,
     *integrations.DEFINITIONS,
     *state.DEFINITIONS,
+    *type_register.DEFINITIONS,
+    gateway_limits.DEFINITION,
     cancel.DEFINITION,
     key_create.DEFINITION,
     key_rotate.DEFINITION,

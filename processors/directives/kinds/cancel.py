@@ -31,4 +31,6 @@ def _apply(place: Place, wanted: Cancel) -> Applied:
     return Applied(before, after, cancelled=(directive,))
 
 
-DEFINITION: Final = Definition(CANCEL, "cancel a directive that waits for its time", DIRECTIVE_WRITE, Cancel, _apply)
+DEFINITION: Final = Definition(
+    CANCEL, "cancel a directive that waits for its time", DIRECTIVE_WRITE, Cancel, _apply, for_system=True
+)

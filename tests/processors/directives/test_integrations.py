@@ -93,7 +93,7 @@ def test_what_is_sealed_stands_in_the_command_and_in_the_integration_and_nowhere
         ({"name": "crm", "settings": ["hunter2"]}, "Expected `object | null`"),
         ({"name": "crm", "secrets": {"token": 5}}, "Expected `str`"),
         ({"name": "crm", "secrets": {"t": sealed()}, "remove": ["t"]}, "data.remove names"),
-        ({}, "missing required field `name`"),
+        ({}, "data.name is missing"),
     ],
 )
 def test_what_is_not_sealed_or_not_named_is_rejected_and_never_repeated(data: dict[str, Any], says: str) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from processors.directives import audit, keys
 from processors.vocabulary import topics
-from processors.vocabulary.access import SYSTEM, AccessKey, unpack
+from processors.vocabulary.access import AccessKey, unpack
+from processors.vocabulary.rules import SYSTEM
 from tests.processors.lanes import LaneInMemory, event
 
 HASH = "0a1b2c3d:" + "ab" * 32
@@ -154,7 +155,7 @@ def test_of_the_names_that_hopline_keeps_for_itself_one_has_keys_and_nothing_els
     assert create(lane, 0, SYSTEM)["status"] == "succeeded"
     value = event(SYSTEM, id="x", type="hopline.tenant.suspend", data={})
     lane.step(lane.record(value, topic=topics.COMMANDS))
-    assert "keeps for itself" in lane.told()[-1]["data"]["error"]
+    assert "is reserved" in lane.told()[-1]["data"]["error"]
     before = len(lane.told())
     for tenant in ("_catalogue", "pool:gpu"):
         lane.step(lane.record(event(tenant, type="hopline.key.create", data={}), topic=topics.COMMANDS))

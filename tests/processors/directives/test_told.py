@@ -56,6 +56,9 @@ PERMISSIONS: Final = {
     "hopline.state.clear": "state:write",
     "hopline.state.export": "state:read",
     "hopline.directive.cancel": "directive:write",
+    "hopline.gateway.limit.set": "limit:write",
+    "hopline.type.register": "type:write",
+    "hopline.type.forget": "type:write",
     "hopline.key.create": "key:write",
     "hopline.key.rotate": "key:write",
     "hopline.key.revoke": "key:write",
@@ -90,7 +93,7 @@ def test_the_kinds_of_a_pair_differ_in_name_and_in_what_they_set() -> None:
 @pytest.mark.parametrize("name", PERMISSIONS)
 def test_each_kind_asks_for_its_own_permission(name: str) -> None:
     lane = LaneInMemory(permissions=frozenset({"other:write"}))
-    send(lane, name, "k")
+    send(lane, name, "k", tenantid="acme" if kinds.BY_NAME[name].for_tenants else "_system")
     assert errors(lane) == [f"kafka lacks the permission {PERMISSIONS[name]}"]
 
 
@@ -362,7 +365,7 @@ def test_a_payload_that_is_no_object_is_judged_and_nothing_is_an_empty_one() -> 
     assert (msgspec.to_builtins(found), problems) == ({"reason": ""}, ())
     found, (problem,) = judged(definition, b"[]")
     assert (found, problem.field) == (None, "data")
-    assert problem.message == "Expected `object`, got `array`"
+    assert problem.message == "is wrong: Expected `object`, got `array`"
     found, (problem,) = judged(definition, b"[" * 100_000)
     assert (found, problem.field) == (None, "data")
 

@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.vocabulary.envelope import decode, decode_batch, from_http
+from processors.vocabulary.envelope import decode, decode_batch, decode_structured_event, from_http
 from processors.vocabulary.json_text import deeper_than
 from processors.vocabulary.reasons import Rejected
 from processors.vocabulary.record import PlainRecord
@@ -89,3 +89,18 @@ def test_depth_of_bracketed_texts(parts: list[str]) -> None:
     for depth_max in (1, 2, 5, 60):
         if text.count("[") + text.count("{") == text.count("]") + text.count("}"):
             assert deeper_than(text.encode(), depth_max) == (oracle.depth_of(text) > depth_max)
+
+
+CLOUDEVENTS = [b"application/cloudevents+json", b"application/cloudevents+json; charset=utf-8"]
+CLOUDEVENTS += [b"application/cloudevents", b"application/cloudevents+avro", b"application/cloudevents+json;charset=x"]
+
+
+@settings(max_examples=500)
+@given(st.integers(0, 2**64), st.sampled_from(CLOUDEVENTS), st.booleans())
+def test_the_fast_way_for_structured_events_judges_as_the_other_one_does(
+    seed: int, content_type: bytes, reserved_ok: bool
+) -> None:
+    value = hostile.record(Random(seed)).value or b""
+    found = decode_structured_event(value, content_type, reserved_ok=reserved_ok)
+    record = PlainRecord("t", 0, 0, -1, None, value, [("content-type", content_type)])
+    assert found == decode(record, reserved_ok=reserved_ok)

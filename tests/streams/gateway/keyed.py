@@ -27,7 +27,7 @@ from streams.live.feed import Feed
 from streams.live.reader import LiveReader
 from streams.metrics import Metrics
 from streams.settings import Settings
-from tests.streams.gateway.test_server import PlayedOutlet
+from tests.streams.gateway.played import PlayedOutlet
 from tests.streams.gateway.test_tail import PlayedReader
 
 PEPPER = Pepper(b"p" * 32)

@@ -14,8 +14,8 @@ from processors.directives.audit import Told
 from processors.directives.intake import asked_of
 from processors.directives.record import Directive, Head, Status
 from processors.vocabulary import envelope, topics
-from processors.vocabulary.access import SYSTEM
 from processors.vocabulary.record import PlainRecord
+from processors.vocabulary.rules import SYSTEM
 from processors.vocabulary.signal import Signal
 from streams.gateway.outlet import OutletError, Written
 from tests.streams.gateway.keyed import DIRECTIVES, LIMIT_SET, NOW_MS, SIGNING, Site, kind, listening
@@ -45,7 +45,7 @@ async def test_a_directive_is_signed_for_who_asks(site: Site) -> None:
     [
         ({"name": "hopline.nothing"}, ["name"]),
         ({"name": "hopline.limit.set", "data": {"burst": 0}}, ["data.burst"]),
-        ({"name": "hopline.limit.set", "data": {"burts": 1}}, ["data"]),
+        ({"name": "hopline.limit.set", "data": {"burts": 1}}, ["data.burts"]),
         ({"name": "hopline.limit.set", "data": None}, ["data"]),
         ({"name": "hopline.limit.set", "notbefore": "noon"}, ["notbefore"]),
         ({"name": "hopline.limit.set", "expires": "2001-01-01T00:00:00Z"}, ["expires"]),

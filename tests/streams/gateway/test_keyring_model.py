@@ -20,7 +20,8 @@ from typing_extensions import override
 
 from processors.directives.record import Status
 from processors.vocabulary import topics
-from processors.vocabulary.access import SYSTEM, AccessKey, is_prefix, named, pack, unpack
+from processors.vocabulary.access import AccessKey, is_prefix, named, pack, unpack
+from processors.vocabulary.rules import SYSTEM
 from processors.vocabulary.timestamps import rfc3339
 from streams import keys
 from streams.gateway.caller import Caller

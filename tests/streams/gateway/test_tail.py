@@ -25,7 +25,7 @@ from streams.live.feed import Feed
 from streams.live.reader import LiveReader
 from streams.metrics import Metrics
 from streams.settings import Settings
-from tests.streams.gateway.test_server import PlayedOutlet
+from tests.streams.gateway.played import PlayedOutlet
 
 LOOK_SECONDS = 0.01
 
