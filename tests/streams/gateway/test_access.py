@@ -105,11 +105,11 @@ async def test_what_is_dead_is_told_to_who_has_the_secret_only(site: Site, more:
 
 async def test_a_rotated_secret_is_good_for_its_grace_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     old, new = new_key("0000000rot"), new_key("0000000rot")
-    hashes: Any = {"hash": PEPPER.hash(new), "previous": PEPPER.hash(old), "previous_until_ms": NOW_MS + 60_000}
+    hashes: Any = {"hash": PEPPER.hash(new), "previous": PEPPER.hash(old), "previous_until_ms": NOW_MS + 3_600_000}
     site.put(AccessKey("acme", "0000000rot", permissions=("*",), created_ms=NOW_MS, **hashes))
     for key in (old, new):
         assert (await site.ask("GET", "/v1/directive-kinds", key))[0] == 200
-    monkeypatch.setattr("streams.gateway.access.time.time_ns", lambda: (NOW_MS + 60_000) * 1_000_000)
+    monkeypatch.setattr("streams.gateway.access.time.time_ns", lambda: (NOW_MS + 3_600_000) * 1_000_000)
     assert kind((await site.ask("GET", "/v1/directive-kinds", old))[1]) == "rotated_key"
     assert (await site.ask("GET", "/v1/directive-kinds", new))[0] == 200
 
