@@ -12,7 +12,12 @@ STEPPED: Final = "stepped"
 BY: Final = "by"
 """Set on a signal that a hop behind the door has written: which one."""
 
-OURS: Final = frozenset({FORMAT, MOVED, STEPPED, BY})
+REPLAYED: Final = "replayed"
+"""Set on a signal that the door let in as part of a replay that its lane knows: which one."""
+REDRIVEN: Final = "redriven"
+"""Set on a dead letter's record that is written to its topic again: which dead letter it was."""
+
+OURS: Final = frozenset({FORMAT, MOVED, STEPPED, BY, REPLAYED, REDRIVEN})
 """Not passed on from what a sender wrote: between hops they mean something."""
 
 DEAD_REASON: Final = "dl_reason"

@@ -23,6 +23,7 @@ class Reason(StrEnum):
     TENANT_SUSPENDED = "tenant_suspended"
     TENANT_DELETED = "tenant_deleted"
     RATE_LIMITED = "rate_limited"
+    REPLAY_ENDED = "replay_ended"
     BUG = "bug"
     TIMED_OUT = "timed_out"
     STUCK = "stuck"
@@ -44,6 +45,7 @@ EXPLAINED: Final[dict[Reason, str]] = {
     Reason.TENANT_SUSPENDED: "The tenant is suspended. Resume it, then redrive.",
     Reason.TENANT_DELETED: "The tenant is deleted. Create it anew, then redrive.",
     Reason.RATE_LIMITED: "Over the tenant's rate and its queue is full. Slow down, or raise the limit.",
+    Reason.REPLAY_ENDED: "The replay that it belongs to had ended. Start another one, or redrive it.",
     Reason.BUG: "A hop raised an exception on this record; `stack` has it. Please report it.",
     Reason.TIMED_OUT: "A hop did not answer in time on this record.",
     Reason.STUCK: "Workers died while they stepped this record. It was set aside unhandled.",
