@@ -24,7 +24,12 @@ def lane_with(**policy: object) -> LaneInMemory:
 def direct(lane: LaneInMemory, verb: str, replay_id: str = "r", *, key: str = "", **data: Any) -> dict[str, Any]:
     """Start or finish a replay; return what was told of it."""
     key = key or f"{verb}-{replay_id}-{len(lane.commits)}"
-    value = event(id=key, type=f"hopline.replay.{verb}", data={**data, "replay": data.get("replay", replay_id)}, idempotencykey=key)
+    value = event(
+        id=key,
+        type=f"hopline.replay.{verb}",
+        data={**data, "replay": data.get("replay", replay_id)},
+        idempotencykey=key,
+    )
     lane.step(lane.record(value, topic=topics.COMMANDS))
     told: dict[str, Any] = lane.told()[-1]["data"]
     return told
@@ -77,7 +82,7 @@ def test_a_resumed_replay_writes_twice_and_is_handled_once_to_its_end() -> None:
 
 
 @pytest.mark.parametrize("binary", [False, True])
-def test_a_made_up_id_gives_no_privilege_and_stays_on_the_signal(binary: bool) -> None:  # noqa: FBT001
+def test_a_made_up_id_gives_no_privilege_and_stays_on_the_signal(binary: bool) -> None:
     lane = lane_with(rate_per_second=1, burst=2)
     made_up = {"id": "x", "replayid": "nobody-knows"}
     if binary:
@@ -226,7 +231,7 @@ def test_a_suspended_tenant_replays_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    "data, said",
     [
         ({"replay": "a b"}, "data.replay"),
         ({"replay": ""}, "data.replay"),
