@@ -144,16 +144,30 @@ def _replayed(door: Door, topic: str, record: Record, signal: Signal, account: A
     if not replay.runs(step.now_ms):
         own.dead += 1
         door.refuse(topic, record, account, Rejected(Reason.REPLAY_ENDED), signal.tenant)
-    elif not held and not own.queued and own.take_token(step.now_ms):
-        _once(door, record, signal, _member(topic, record, signal), account, replay)
-    elif not queue.fits(own, record):
+        return
+    identity = signal.id or coordinate_id(topic, record.partition, record.offset)
+    member = replay.member(signal.tenant, signal.source, identity)
+    seen_ms = step.overlay.seen(HOP, member)
+    # Not what an older replay of the same name has seen.
+    if seen_ms is not None and seen_ms >= replay.began_ms:
+        own.add_duplicate()
+        account.add_duplicate()
+        return
+    waits = held or own.queued or not own.take_token(step.now_ms)
+    if waits and not queue.fits(own, record):
         own.dead += 1
         door.refuse(topic, record, account, Rejected(Reason.RATE_LIMITED), signal.tenant)
-    else:
-        queue.push(step.overlay, line_of(signal.tenant, replay.id), own, topic, record)
-        if own.queued == 1:
-            replays.settle(step, replay, held=held)
-        step.count(HOP, signal.tenant, Outcome.DEFERRED)
+        return
+    # Here and not when it is released, which may be long after what was seen is forgotten.
+    step.overlay.remember(HOP, member, step.now_ms)
+    door.kept_ms = max(door.kept_ms, replay.ends_ms)
+    if not waits:
+        _once(door, record, signal, _member(topic, record, signal), account, replay)
+        return
+    queue.push(step.overlay, line_of(signal.tenant, replay.id), own, topic, record)
+    if own.queued == 1:
+        replays.settle(step, replay, held=held)
+    step.count(HOP, signal.tenant, Outcome.DEFERRED)
 
 
 def _over(door: Door, topic: str, record: Record, signal: Signal, account: Account) -> None:
@@ -171,10 +185,8 @@ def _over(door: Door, topic: str, record: Record, signal: Signal, account: Accou
 def _once(
     door: Door, record: Record, signal: Signal, member: bytes, account: Account, replay: Replay | None = None
 ) -> None:
-    """Write the signal, enriched, unless its id was seen: within the tenant's window, or within its replay."""
+    """Write the signal, enriched, unless its id was seen within the tenant's window."""
     step = door.step
-    if replay is not None and _seen_in_replay(door, record, signal, account, replay):
-        return
     window_ms = account.policy.dedupe_window_ms
     # A replay of what was handled leaves live ids alone; a redrive is the first time, and counts as that.
     if window_ms and (replay is None or replay.redrive):
@@ -182,7 +194,7 @@ def _once(
         if seen_ms is not None and step.now_ms - seen_ms < window_ms:
             account.add_duplicate()
             if replay is not None:
-                replay.account.duplicates += 1
+                replay.account.add_duplicate()
             return
         step.overlay.remember(HOP, member, step.now_ms)
     account.handled += 1
@@ -198,22 +210,6 @@ def _once(
         headers.append((names.REPLAYED, replay.id.encode()))
     step.emit(topics.SIGNALS, step.lane, (signal.tenant.encode(), value, headers))
     step.handled_ms.append(record.timestamp)
-
-
-def _seen_in_replay(door: Door, record: Record, signal: Signal, account: Account, replay: Replay) -> bool:
-    """Tell whether this replay has met the signal before; remember it to the replay's end if not."""
-    step = door.step
-    identity = signal.id or coordinate_id(record.topic, record.partition, record.offset)
-    member = replay.member(signal.tenant, signal.source, identity)
-    seen_ms = step.overlay.seen(HOP, member)
-    # Not what an older replay of the same name has seen.
-    if seen_ms is not None and seen_ms >= replay.began_ms:
-        replay.account.duplicates += 1
-        account.add_duplicate()
-        return True
-    step.overlay.remember(HOP, member, step.now_ms)
-    door.kept_ms = max(door.kept_ms, replay.ends_ms)
-    return False
 
 
 def _traced(

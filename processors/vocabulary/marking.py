@@ -8,7 +8,7 @@ from processors.vocabulary import headers as names
 from processors.vocabulary.enrichment import enrich
 from processors.vocabulary.ids import coordinate_id
 from processors.vocabulary.record import Header, Record
-from processors.vocabulary.signal import PREFIX, Mode, Signal, members_of
+from processors.vocabulary.signal import PREFIX, Absent, Mode, Signal, members_of
 from processors.vocabulary.timestamps import rfc3339
 
 ATTRIBUTE: Final = "replayid"
@@ -22,14 +22,11 @@ def marked(signal: Signal, topic: str, record: Record, replay_id: str) -> tuple[
     `record` is where it stood at first: what it left out and the door derives from there is written down, so that it
     keeps its id and its time. Headers of Hopline's own are taken off.
     """
-    derived = {
-        "id": coordinate_id(topic, record.partition, record.offset),
-        "time": rfc3339(record.timestamp),
-        "correlationid": signal.id or coordinate_id(topic, record.partition, record.offset),
-        # What has none gets one at the door; one that stands there unusably is replaced there.
-    }
-    unusable = signal.absent & ~_DERIVED
-    value, headers = enrich(msgspec.structs.replace(signal, absent=signal.absent & ~unusable), derived)
+    identity = coordinate_id(topic, record.partition, record.offset)
+    derived = {"id": identity, "time": rfc3339(record.timestamp), "correlationid": signal.id or identity}
+    # Its trace is the door's matter, which replaces what stands there unusably.
+    absent = signal.absent & ~Absent.TRACEPARENT
+    value, headers = enrich(msgspec.structs.replace(signal, absent=absent), derived)
     headers = [header for header in headers if header[0] not in names.OURS]
     if signal.mode is Mode.BINARY:
         name = PREFIX + ATTRIBUTE

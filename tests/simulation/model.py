@@ -196,7 +196,10 @@ class Model:
     def _is_replayed_twice(self, sent: Sent) -> bool:
         if not sent.replay:
             return False
-        others = [(o, r) for o in self.sent if o.tenant == sent.tenant for r in self.fates.signals.get(o.seq, ())]
+        signals, dead = self.fates.signals, self.fates.dead_at_door
+        mine = [other for other in self.sent if other.tenant == sent.tenant]
+        # What waited in a replay's queue and was set aside then counts as met by it, too.
+        others = [(other, r) for other in mine for r in (*signals.get(other.seq, ()), *dead.get(other.seq, ()))]
         return self.replays.explains(sent, self._stepped_ms(sent), others)
 
     def _check_tenant(self, tenant: Tenant) -> None:

@@ -286,7 +286,7 @@ BUGS: Final = (
     Bug(
         "replay identity forgotten",
         "A replay that was resumed writes what it has written before; each is handled once within it.",
-        "processors.ingest.hop:_seen_in_replay",
+        "processors.ingest.hop:_replayed",
         {"step.overlay.remember(HOP, member, step.now_ms)": "pass"},
     ),
     Bug(

@@ -113,14 +113,13 @@ class Replays:
 
     def redrives(self, tenant: str, signal: Stored) -> bool:
         """Tell whether a signal was let in by a redrive: its id counts as seen by live ones, too."""
-        return any(run.redrive for run in self._of(tenant, signal))
+        runs = self.runs.get((tenant, (header_of(signal, names.REPLAYED) or b"").decode()), ())
+        # An id may be used again once it is forgotten: the one that had begun counts.
+        return [run.redrive for run in runs if run.began_ms <= signal.timestamp][-1:] == [True]
 
     def counts_as_live(self, tenant: str, signal: Stored) -> bool:
         """Tell whether live dedupe remembers a signal."""
         return not is_replayed(signal) or self.redrives(tenant, signal)
-
-    def _of(self, tenant: str, signal: Stored) -> Sequence[Run]:
-        return self.runs.get((tenant, (header_of(signal, names.REPLAYED) or b"").decode()), ())
 
     def check_signal(self, sent: Sent, at_ms: int, signal: Stored) -> None:
         """A signal counts as replayed if and only if its lane knew the replay, and knew it as running."""
@@ -136,8 +135,8 @@ class Replays:
             return False
         redrive = any(run.redrive for run in self.runs.get((sent.tenant, sent.replay), ()))
         return any(
-            (other.replay == sent.replay and is_replayed(signal))
-            or (redrive and self.counts_as_live(sent.tenant, signal))
+            (other.replay == sent.replay and (is_replayed(signal) or is_dead(signal)))
+            or (redrive and not is_dead(signal) and self.counts_as_live(sent.tenant, signal))
             for other, signal in signals
             if other.tenant == sent.tenant and other.event == sent.event and other.seq != sent.seq
         )
@@ -165,6 +164,11 @@ class Replays:
 def is_replayed(signal: Stored) -> bool:
     """Tell whether the door let a signal in as part of a replay."""
     return header_of(signal, names.REPLAYED) is not None
+
+
+def is_dead(record: Stored) -> bool:
+    """Tell whether a record was set aside."""
+    return header_of(record, names.DEAD_HOP) is not None
 
 
 def read(lines: Mapping[str, Sequence[Stored]]) -> Replays:
