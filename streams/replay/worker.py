@@ -18,7 +18,7 @@ from aiokafka.structs import TopicPartition
 
 from processors.directives.kinds.replay import FINISH, START
 from processors.directives.record import unpack as unpack_directive
-from processors.ingest.replay import Standing, replays_key, unpack
+from processors.ingest.replay import WHAT_CHARACTERS_MAX, Standing, replays_key, unpack
 from processors.vocabulary import topics as names
 from processors.vocabulary.marking import marked
 from processors.vocabulary.partition import lane_of
@@ -64,14 +64,14 @@ class Ground:
         return ReplayStore(self.kafka, self.topics, self.lanes)
 
 
-def start_ask(job: Job, tenant: str) -> Ask:
+def start_ask(job: Job, tenant: str, what: str = "") -> Ask:
     """Return the directive that lets a tenant's lane know the replay."""
     data = {
         "replay": job.id,
         "rate_per_second": job.rate_per_second,
         "lasts_ms": job.lasts_ms,
         "redrive": job.kind == "redrive",
-        "what": job.selection.words()[:256],
+        "what": (what or job.selection.words())[:WHAT_CHARACTERS_MAX],
     }
     return Ask(tenant, START, data, f"replay/{job.id}/start")
 
