@@ -20,6 +20,8 @@ from processors.directives import audit
 from processors.directives.record import Status
 from processors.vocabulary import topics
 from processors.vocabulary.partition import lane_of
+from streams.changelog import assign_whole, committed_consumer, read_range
+from streams.settings import KafkaSettings
 
 LANES: Final = 8
 TENANTS: Final = 1_000
@@ -121,22 +123,12 @@ async def _timed(where: Ground, worker: Child, way: tuple[str, str], feed: Itera
 
 async def _read(where: Ground, topic: str, starts: list[int] | None = None) -> list[Line]:
     """Read what is committed of a topic, from some offsets on."""
-    ends = await broker.stable_ends(where.kafka, topic, LANES)
-    reader: AIOKafkaConsumer[bytes, bytes] = AIOKafkaConsumer(
-        bootstrap_servers=where.kafka, isolation_level="read_committed", enable_auto_commit=False
-    )
-    await reader.start()
     found: list[Line] = []
-    try:
-        partitions = [TopicPartition(topic, lane) for lane in range(LANES)]
-        reader.assign(partitions)
-        for partition in partitions:
-            reader.seek(partition, starts[partition.partition] if starts else 0)
-        while any([await reader.position(one) < ends[one.partition] for one in partitions]):
-            for records in (await reader.getmany(timeout_ms=200)).values():
+    async with committed_consumer(KafkaSettings(where.kafka)) as reader:
+        for lane in range(LANES):
+            partition, least, end = await assign_whole(reader, topic, lane)
+            async for records in read_range(reader, partition, starts[lane] if starts else least, end):
                 found += [Line(r.partition, r.offset, (r.key or b"").decode(), r.value or b"") for r in records]
-    finally:
-        await reader.stop()
     return found
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.structs import TopicPartition
 
 from processors.ingest.tenant import HOP, Policy
 from processors.lane import IN, ledger_mismatches
@@ -18,7 +17,7 @@ from processors.step import Outcome
 from processors.vocabulary import headers as names
 from processors.vocabulary import topics
 from streams.admin import require_topics
-from streams.changelog import Changelog, committed_consumer, read_range
+from streams.changelog import Changelog, assign_whole, committed_consumer, read_range
 from streams.settings import KafkaSettings
 from streams.topics import INPUTS, TopicNames
 
@@ -102,20 +101,18 @@ async def audit(kafka: KafkaSettings, names_: TopicNames, lanes: int, default: P
 async def _count(
     consumer: AIOKafkaConsumer, names_: TopicNames, topic: str, lane: int, at: Position | None, counts: _Counts
 ) -> None:
-    partition = TopicPartition(names_.physical(topic), lane)
-    consumer.assign([partition])
-    least = (await consumer.beginning_offsets([partition]))[partition]
-    end = (await consumer.end_offsets([partition]))[partition]
+    partition, least, end = await assign_whole(consumer, names_.physical(topic), lane)
     if least:
         counts.trimmed.add(topic)
     applied = at.applied.get(topic, 0) if at is not None else 0
     async for records in read_range(consumer, partition, least, end):
         if topic == topics.SIGNALS:
-            _add(counts.signals, lane, sum(_last(record, names.BY) is None for record in records))
+            _add(counts.signals, lane, sum(names.last(record.headers, names.BY) is None for record in records))
         elif topic == topics.DIRECTIVES:
             _add(counts.commands, lane, len(records))
         elif topic == topics.DEAD_LETTERS:
-            _add(counts.dead, lane, sum(_last(record, names.DEAD_HOP) in {None, HOP.encode()} for record in records))
+            hops = [names.last(record.headers, names.DEAD_HOP) for record in records]
+            _add(counts.dead, lane, sum(hop in {None, HOP.encode()} for hop in hops))
         else:
             _add(counts.came, lane, sum(record.offset < applied for record in records))
             for record in records:
@@ -126,15 +123,6 @@ async def _count(
 
 def _add(counts: dict[int, int], lane: int, by: int) -> None:
     counts[lane] = counts.get(lane, 0) + by
-
-
-def _last(record: Any, name: str) -> bytes | None:
-    """Return the last header of a name: a sender may have written one, too."""
-    found: bytes | None = None
-    for each, value in record.headers:
-        if each == name:
-            found = value
-    return found
 
 
 def _moved_from(record: Any) -> int | None:

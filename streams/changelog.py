@@ -58,6 +58,16 @@ async def committed_consumer(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaCons
         await stop_within(consumer, CLOSE_SECONDS_MAX)
 
 
+async def assign_whole(consumer: AIOKafkaConsumer, topic: str, lane: int) -> tuple[TopicPartition, int, int]:
+    """Assign one partition and nothing else; return it, its first offset, and the one behind what is committed."""
+    partition = TopicPartition(topic, lane)
+    consumer.assign([partition])
+    least = (await consumer.beginning_offsets([partition]))[partition]
+    # The last stable offset, for the consumer reads committed records only.
+    end = (await consumer.end_offsets([partition]))[partition]
+    return partition, least, end
+
+
 async def read_range(
     consumer: AIOKafkaConsumer, partition: TopicPartition, start: int, end: int
 ) -> AsyncIterator[Sequence[Any]]:
@@ -86,7 +96,7 @@ class Changelog:
 
     async def newest(self, lane: int, keys: Collection[bytes]) -> dict[bytes, bytes]:
         """Return the newest values of some keys; those that are not there are left out."""
-        partition, least, end = await self._bounds(lane)
+        partition, least, end = await assign_whole(self.consumer, self.topic, lane)
         wanted, found = set(keys), dict[bytes, bytes | None]()
         window = WINDOW_RECORDS
         while end > least and wanted - found.keys():
@@ -100,7 +110,7 @@ class Changelog:
 
     async def fold(self, lane: int, keeps: Callable[[bytes], bool]) -> dict[bytes, bytes]:
         """Return the newest values of all keys that are to be kept: reads the lane's whole changelog."""
-        partition, least, end = await self._bounds(lane)
+        partition, least, end = await assign_whole(self.consumer, self.topic, lane)
         found: dict[bytes, bytes] = {}
         async for records in read_range(self.consumer, partition, least, end):
             for record in records:
@@ -111,14 +121,6 @@ class Changelog:
                 else:
                     found[record.key] = record.value
         return found
-
-    async def _bounds(self, lane: int) -> tuple[TopicPartition, int, int]:
-        partition = TopicPartition(self.topic, lane)
-        self.consumer.assign([partition])
-        least = (await self.consumer.beginning_offsets([partition]))[partition]
-        # The last stable offset, for the consumer reads committed records only.
-        end = (await self.consumer.end_offsets([partition]))[partition]
-        return partition, least, end
 
     async def position(self, lane: int) -> Position | None:
         """Return where a lane stands; None if it never began."""

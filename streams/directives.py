@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aiokafka.structs import TopicPartition
-
 from processors.directives import audit
 from processors.directives.record import Directive, Head, directive_key, head_key, prefix, unpack, unpack_head
 from processors.vocabulary import topics as names
 from processors.vocabulary.partition import lane_of
-from streams.changelog import Changelog, read_range
+from streams.changelog import Changelog, assign_whole, read_range
 from streams.topics import TopicNames
 
 
@@ -29,10 +27,7 @@ async def directives_of(changelog: Changelog, tenant: str) -> list[Directive]:
 
 async def lines_of(changelog: Changelog, topics: TopicNames, lane: int) -> Mapping[str, list[bytes]]:
     """Return for each tenant of a lane the lines of its audit, in their order. Reads the topic from its beginning."""
-    partition = TopicPartition(topics.physical(names.AUDIT), lane)
-    changelog.consumer.assign([partition])
-    least = (await changelog.consumer.beginning_offsets([partition]))[partition]
-    end = (await changelog.consumer.end_offsets([partition]))[partition]
+    partition, least, end = await assign_whole(changelog.consumer, topics.physical(names.AUDIT), lane)
     found: dict[str, list[bytes]] = {}
     async for records in read_range(changelog.consumer, partition, least, end):
         for record in records:
@@ -57,9 +52,13 @@ async def chains(changelog: Changelog, topics: TopicNames, lane: int) -> list[Ch
     found = []
     for tenant in sorted(heads.keys() | lines.keys()):
         head, own = heads.get(tenant, Head()), lines.get(tenant, [])
-        known = [line for line in own if audit.read(line).sequence <= head.sequence]
-        found.append(Chain(tenant, len(own), tuple(audit.broken(own) or audit.broken(known, head))))
+        found.append(Chain(tenant, len(own), tuple(audit.broken(own) or _ending(own, head))))
     return found
+
+
+def _ending(lines: list[bytes], head: Head) -> list[str]:
+    """Return what is wrong with where an unbroken chain ends; what came after `head` was read is left out."""
+    return audit.broken([line for line in lines if audit.read(line).sequence <= head.sequence], head)
 
 
 async def _heads(changelog: Changelog, lane: int) -> dict[str, Head]:

@@ -1,5 +1,6 @@
 """The names of the Kafka headers that Hopline writes, each with its one home here."""
 
+from collections.abc import Sequence
 from typing import Final
 
 FORMAT: Final = "hopline"
@@ -30,3 +31,11 @@ DEAD_AT: Final = "dl_at"
 DEAD_TENANT: Final = "dl_tenant"
 DEAD_PROBLEMS: Final = "dl_problems"
 DEAD_STACK: Final = "dl_stack"
+
+
+def last(headers: Sequence[tuple[str, bytes | None]], name: str) -> bytes | None:
+    """Return the last header of a name: ours comes behind what a sender may have written under the same one."""
+    for each, value in reversed(headers):
+        if each == name:
+            return value
+    return None

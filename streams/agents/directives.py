@@ -3,10 +3,9 @@
 from typing import Any
 
 import faust
-from faust.types import StreamT
 
 from processors.directives import DirectivesHop
-from streams.agents.host import CONCURRENCY_MAX, Work, channel, serve
+from streams.agents import host
 from streams.settings import Settings
 
 
@@ -17,11 +16,6 @@ def hop(settings: Settings) -> DirectivesHop:
 
 def declare(app: faust.App, settings: Settings) -> Any:
     """Declare the agent; return the channel that it reads."""
-    works = channel(app)
-
-    @app.agent(works, name="directives", concurrency=min(CONCURRENCY_MAX, settings.lanes))
-    async def directives(stream: StreamT[Work]) -> None:
-        """Carry directives out: checked, once for each key, at their time, audited."""
-        await serve(stream, seconds_max=settings.step_seconds_max)
-
-    return works
+    return host.declare(
+        app, settings, "directives", "Carry directives out: checked, once for each key, at their time, audited."
+    )

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import faust
+from faust.types import StreamT
+
+from streams.settings import Settings
 
 ANSWER_MARGIN_SECONDS: Final = 5.0
 CONCURRENCY_MAX: Final = 16
 """Instances of an agent: work that waits in one does not keep other lanes' batches waiting."""
+
+WAITING_MAX: Final = 1_024
 
 
 @dataclass(slots=True)
@@ -54,6 +59,13 @@ async def serve(works: AsyncIterable[Work], *, seconds_max: float) -> None:
                 work.answer.set_result(None)
 
 
-def channel(app: faust.App) -> Any:
-    """Return a channel for one hop's agent."""
-    return app.channel(maxsize=1_024)
+def declare(app: faust.App, settings: Settings, hop: str, text: str) -> Any:
+    """Declare a hop's agent under its name, with what `faust agents` says of it; return the channel that it reads."""
+    works = app.channel(maxsize=WAITING_MAX)
+
+    async def agent(stream: StreamT[Work]) -> None:
+        await serve(stream, seconds_max=settings.step_seconds_max)
+
+    agent.__doc__ = text
+    app.agent(works, name=hop, concurrency=min(CONCURRENCY_MAX, settings.lanes))(agent)
+    return works

@@ -10,9 +10,9 @@ from processors.directives import audit as chain
 from processors.vocabulary.partition import lane_of
 from streams.changelog import open_changelog
 from streams.cli.access import Access, access, run
-from streams.cli.errors import FAILED
+from streams.cli.asking import require_name
+from streams.cli.errors import FAILED, CommandError
 from streams.cli.output import json_option, moment, print_json, print_table
-from streams.cli.tenants import require_name
 from streams.directives import Chain, chains, lines_of
 
 
@@ -27,7 +27,12 @@ def audit() -> None:
 def show(*, tenant: str, as_json: bool) -> None:
     """Show a tenant's audit, the oldest entry first."""
     require_name(tenant)
-    entries = [chain.read(line) for line in run(_lines(access(), tenant))]
+    try:
+        entries = [chain.read(line) for line in run(_lines(access(), tenant))]
+    except msgspec.DecodeError as error:
+        raise CommandError(
+            f"a line of this audit cannot be read: {error}", "`hopline audit verify` says which; somebody changed it"
+        ) from error
     if as_json:
         print_json([msgspec.to_builtins(entry) for entry in entries])
         return

@@ -1,32 +1,22 @@
 """`hopline directives`: change a tenant while the pipeline runs; see what was asked and what came of it."""
 
-import asyncio
 import json
-import time
 from typing import Any, Final
 
 import click
 import msgspec
 
 from processors.directives import intake, kinds
-from processors.directives.definition import judged
 from processors.directives.kinds.cancel import CANCEL
-from processors.directives.record import Directive, Status
-from processors.vocabulary import topics
-from processors.vocabulary.record import Header
-from processors.vocabulary.signal import CONTENT_TYPE
+from processors.directives.record import Directive
 from processors.vocabulary.timestamps import is_time
 from streams.changelog import open_changelog
 from streams.cli.access import Access, access, run
+from streams.cli.asking import ask, require_name, require_payload, require_success
 from streams.cli.errors import MISUSED, CommandError
 from streams.cli.output import json_option, moment, print_json, print_table
-from streams.cli.sending import new_id, send_record
-from streams.cli.tenants import require_name
 from streams.directives import directive_of, directives_of
 
-WAIT_SECONDS_MAX: Final = 15.0
-POLL_SECONDS: Final = 0.1
-_SOURCE: Final = "/hopline/cli"
 _LIST: Final = ("KEY", "DIRECTIVE", "STATUS", "REQUESTED", "DUE", "FINISHED", "ERROR")
 
 
@@ -68,9 +58,10 @@ def send(
 ) -> None:
     """Ask for a directive, and wait until it has ended or waits for its time. Exit code 1 if it did not succeed."""
     require_name(tenant)
-    _judge(name, data, {"--not-before": not_before, "--expires": expires})
+    require_payload(name, data)
+    _require_times({"--not-before": not_before, "--expires": expires})
     extensions = {intake.NOT_BEFORE: not_before, intake.EXPIRES: expires}
-    _finish(run(_send(access(), tenant, name, data, key or new_id(), extensions)), as_json=as_json)
+    _finish(run(ask(access(), tenant, name, data, key, extensions)), as_json=as_json)
 
 
 @directives.command()
@@ -80,7 +71,7 @@ def send(
 def cancel(*, key: str, tenant: str, as_json: bool) -> None:
     """Take back a directive that waits for its time."""
     require_name(tenant)
-    _finish(run(_send(access(), tenant, CANCEL, json.dumps({"key": key}), new_id(), {})), as_json=as_json)
+    _finish(run(ask(access(), tenant, CANCEL, json.dumps({"key": key}))), as_json=as_json)
 
 
 @directives.command()
@@ -116,48 +107,10 @@ def list_(*, tenant: str, as_json: bool) -> None:
     print_table(_LIST, rows)
 
 
-def _judge(name: str, data: str, times: dict[str, str | None]) -> None:
-    """Refuse at once what the pipeline would refuse later."""
-    definition = kinds.BY_NAME.get(name)
-    if definition is None:
-        raise CommandError(f"there is no directive {name!r}", "`hopline directives kinds` lists them", code=MISUSED)
-    _, problems = judged(definition, data.encode())
-    if problems:
-        wrong = "; ".join(f"{problem.field} {problem.message}" for problem in problems)
-        raise CommandError(f"not sent: {wrong}", "`hopline directives kinds` lists what each takes", code=MISUSED)
+def _require_times(times: dict[str, str | None]) -> None:
     for option, text in times.items():
         if text is not None and not is_time(text):
             raise CommandError(f"{option} {text!r} is no time", "write it as 2026-11-21T10:00:00Z", code=MISUSED)
-
-
-async def _send(
-    at: Access, tenant: str, name: str, data: str, key: str, extensions: dict[str, str | None]
-) -> Directive:
-    event: dict[str, Any] = {
-        "specversion": "1.0",
-        "id": new_id(),
-        "source": _SOURCE,
-        "type": name,
-        "tenantid": tenant,
-        "datacontenttype": "application/json",
-        intake.KEY: key,
-        **{extension: text for extension, text in extensions.items() if text is not None},
-        "data": json.loads(data),
-    }
-    headers: list[Header] = [(CONTENT_TYPE, b"application/cloudevents+json")]
-    sent = await send_record(at, topics.COMMANDS, tenant, json.dumps(event).encode(), headers)
-    until = time.monotonic() + WAIT_SECONDS_MAX
-    async with open_changelog(at.kafka, at.topics, at.lanes) as changelog:
-        while time.monotonic() < until:
-            found = await directive_of(changelog, tenant, key)
-            if found is not None:
-                return found
-            await asyncio.sleep(POLL_SECONDS)
-    raise CommandError(
-        f"the directive is written (lane {sent.lane}, offset {sent.offset}), "
-        f"but was not met within {WAIT_SECONDS_MAX:g} s",
-        f"see whether a worker runs: `hopline topics`; later `hopline directives show {key} --tenant {tenant}`",
-    )
 
 
 async def _one(at: Access, tenant: str, key: str) -> Directive | None:
@@ -172,8 +125,7 @@ async def _all(at: Access, tenant: str) -> list[Directive]:
 
 def _finish(directive: Directive, *, as_json: bool) -> None:
     _print(directive, as_json=as_json)
-    if directive.status not in {Status.SUCCEEDED, Status.REQUESTED}:
-        raise CommandError(f"the directive {directive.status.value}: {directive.error}", "mend that, and send it anew")
+    require_success(directive)
 
 
 def _print(directive: Directive, *, as_json: bool) -> None:

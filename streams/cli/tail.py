@@ -10,35 +10,23 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
-from processors import journal
-from processors.vocabulary import envelope, rules, topics
-from processors.vocabulary import headers as names
+from processors.vocabulary import rules, topics
 from processors.vocabulary.partition import lane_of
 from processors.vocabulary.pattern import Pattern, parse_pattern
-from processors.vocabulary.reasons import Problem, Rejected
+from processors.vocabulary.reasons import Problem
 from processors.vocabulary.record import Record
-from processors.vocabulary.signal import attributes, data_of
 from streams.admin import KafkaAwayError, require_topics
 from streams.changelog import committed_consumer
 from streams.cli.access import Access, access, run
 from streams.cli.errors import MISUSED, CommandError
-from streams.cli.output import json_option, moment, print_json
+from streams.cli.output import json_option, print_json
+from streams.described import described
 from streams.topics import TOPICS
 
 RECORDS_MAX: Final = 500
 """Of one fetch: what a terminal can take."""
 WAIT_MS: Final = 250
 SHOWN_CHARACTERS_MAX: Final = 300
-_SIGNALS: Final = frozenset({topics.SIGNALS, topics.SIGNALS_IN, topics.COMMANDS, topics.DEAD_LETTERS})
-_DEAD: Final = {
-    "reason": names.DEAD_REASON,
-    "hop": names.DEAD_HOP,
-    "from_topic": names.DEAD_TOPIC,
-    "from_lane": names.DEAD_PARTITION,
-    "from_offset": names.DEAD_OFFSET,
-    "tenant": names.DEAD_TENANT,
-    "stack": names.DEAD_STACK,
-}
 
 
 @click.command()
@@ -166,56 +154,6 @@ async def _seek(
         starts = {one: found[one].offset if found[one] else stable[one] for one in partitions}
     for one, offset in starts.items():
         consumer.seek(one, offset)
-
-
-def described(topic: str, record: Record) -> dict[str, Any]:
-    """Return a record as it is shown: where it stands, whose it is, what it holds."""
-    shown: dict[str, Any] = {
-        "topic": topic,
-        "lane": record.partition,
-        "offset": record.offset,
-        "written": moment(record.timestamp),
-    }
-    headers = {name: value.decode(errors="replace") for name, value in record.headers if value is not None}
-    if topic == topics.DEAD_LETTERS:
-        shown |= {name: headers.get(header, "") for name, header in _DEAD.items()}
-        shown["problems"] = json.loads(headers.get(names.DEAD_PROBLEMS, "[]"))
-    if topic == topics.JOURNAL:
-        return shown | _entry(record.value or b"")
-    if topic in _SIGNALS:
-        shown |= _event(record, dead=topic == topics.DEAD_LETTERS)
-    else:
-        shown["key"] = repr(record.key)[2:-1]
-        shown["bytes"] = None if record.value is None else len(record.value)
-    return shown
-
-
-def _entry(value: bytes) -> dict[str, Any]:
-    entry = journal.unpack(value)
-    if entry is None:
-        return {"unreadable": "of another format version"}
-    return {"sequence": entry.sequence, "now": moment(entry.now_ms), "ranges": entry.ranges, "ticked": entry.ticked}
-
-
-def _event(record: Record, *, dead: bool) -> dict[str, Any]:
-    signal = envelope.decode(record, reserved_ok=True)
-    if isinstance(signal, Rejected):
-        text = (record.value or b"").decode(errors="replace")
-        found: dict[str, Any] = {"value": text[:SHOWN_CHARACTERS_MAX]}
-        if not dead:
-            found["unreadable"] = signal.reason.value
-        return found
-    data = data_of(signal)
-    shown = attributes(signal)
-    tenant = shown.pop("tenantid")
-    return {"tenant": tenant, **shown, "data": None if data is None else _readable(data)}
-
-
-def _readable(data: bytes) -> Any:
-    try:
-        return json.loads(data)
-    except ValueError:
-        return data.decode(errors="replace")
 
 
 def _print(shown: dict[str, Any]) -> None:

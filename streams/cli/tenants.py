@@ -1,31 +1,21 @@
 """`hopline tenants`: list and show tenants, set their status and limits."""
 
-import asyncio
 import json
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import click
 
-from processors.directives import kinds
-from processors.directives.definition import judged
 from processors.ingest import Over, Policy, Status
 from processors.ingest.policy import TENANT_SET
 from processors.ingest.tenant import Account
-from processors.vocabulary import rules, topics
 from processors.vocabulary.partition import lane_of
-from processors.vocabulary.record import Header
-from processors.vocabulary.signal import CONTENT_TYPE
-from streams.changelog import Changelog, open_changelog
+from streams.changelog import open_changelog
 from streams.cli.access import Access, access, run
-from streams.cli.errors import MISUSED, CommandError
+from streams.cli.asking import ask, require_name, require_payload, require_success
+from streams.cli.errors import CommandError
 from streams.cli.output import json_option, moment, print_json, print_table
-from streams.cli.sending import Sent, new_id, send_record
-
-IN_FORCE_SECONDS_MAX: Final = 15.0
-POLL_SECONDS: Final = 0.1
-_SOURCE: Final = "/hopline/cli"
 
 
 @click.group()
@@ -117,10 +107,7 @@ def set_(
         "dedupe_window_ms": None if dedupe_window is None else round(dedupe_window * 1_000),
     }
     change = {name: value for name, value in wanted.items() if value is not None}
-    _, problems = judged(kinds.BY_NAME[TENANT_SET], json.dumps(change).encode())
-    if problems:
-        wrong = "; ".join(f"{p.field.removeprefix('data.')} {p.message}" for p in problems)
-        raise CommandError(f"not sent: {wrong}", "`hopline tenants set --help` lists what can be set", code=MISUSED)
+    require_payload(TENANT_SET, json.dumps(change))
     at = access()
     account, seconds = run(_set(at, tenant, change))
     shown = _shown(tenant, account, at.lanes)
@@ -129,16 +116,6 @@ def set_(
     else:
         click.echo(f"in force after {seconds:.2f} s")
         print_table(("WHAT", "VALUE"), list(shown.items()))
-
-
-def require_name(tenant: str) -> None:
-    """Refuse what cannot be a tenant."""
-    if not rules.is_tenant(tenant, reserved_ok=False):
-        raise CommandError(
-            f"{tenant!r} is no tenant's name",
-            "use 1 to 64 letters, digits or any of _ . : -, not beginning with _",
-            code=MISUSED,
-        )
 
 
 async def _accounts(at: Access) -> dict[str, Account]:
@@ -159,48 +136,14 @@ def _default(at: Access) -> Policy:
 
 
 async def _set(at: Access, tenant: str, change: Mapping[str, Any]) -> tuple[Account, float]:
-    """Write the command; return the account once the lane has stepped it, and how long that took."""
-    event = {
-        "specversion": "1.0",
-        "id": new_id(),
-        "source": _SOURCE,
-        "type": TENANT_SET,
-        "tenantid": tenant,
-        "datacontenttype": "application/json",
-        "data": change,
-    }
-    headers: list[Header] = [(CONTENT_TYPE, b"application/cloudevents+json")]
-    sent = await send_record(at, topics.COMMANDS, tenant, json.dumps(event).encode(), headers)
+    """Ask for the change; return the account once it is in force, and how long that took."""
     began = time.monotonic()
-    try:
-        async with (
-            asyncio.timeout(IN_FORCE_SECONDS_MAX),
-            open_changelog(at.kafka, at.topics, at.lanes) as changelog,
-        ):
-            await _stepped(changelog, sent)
-            account = await changelog.account(tenant, _default(at))
-    except TimeoutError as error:
-        raise CommandError(
-            f"the command is written (lane {sent.lane}, offset {sent.offset}), "
-            f"but was not in force within {IN_FORCE_SECONDS_MAX:g} s",
-            "see whether a worker runs and what waits: `hopline topics`; the command need not be sent again",
-        ) from error
-    if account is None or not _matches(account.policy, change):
-        raise CommandError("the command was refused", f"`hopline audit show {tenant}` says why")
-    return account, time.monotonic() - began
-
-
-async def _stepped(changelog: Changelog, sent: Sent) -> None:
-    """Return when the lane has applied the command. The caller bounds the time."""
-    while True:
-        at = await changelog.position(sent.lane)
-        if at is not None and at.applied.get(topics.COMMANDS, 0) > sent.offset:
-            return
-        await asyncio.sleep(POLL_SECONDS)
-
-
-def _matches(policy: Policy, change: Mapping[str, Any]) -> bool:
-    return all(getattr(policy, name) == value for name, value in change.items())
+    require_success(await ask(at, tenant, TENANT_SET, json.dumps(change)))
+    seconds = time.monotonic() - began
+    account = await _account(at, tenant)
+    if account is None:
+        raise CommandError(f"tenant {tenant!r} was set and is gone again", f"`hopline audit show {tenant}` says why")
+    return account, seconds
 
 
 def _shown(tenant: str, account: Account, lanes: int) -> dict[str, Any]:

@@ -71,9 +71,7 @@ class _Tally:
 
     def add(self, topic: str, record: Any) -> None:
         if topic == topics.DEAD_LETTERS:
-            # The last of a name is ours: a sender may have sent one, too.
-            reasons = [value for name, value in record.headers if name == names.DEAD_REASON]
-            self.dead[reasons[-1].decode() if reasons else "none"] += 1
+            self.dead[(names.last(record.headers, names.DEAD_REASON) or b"none").decode()] += 1
             return
         self.handled += 1
         signal = envelope.decode(record)

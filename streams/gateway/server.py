@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
@@ -71,10 +71,18 @@ def _new_id() -> str:
     return uuid7(time.time_ns() // 1_000_000, os.urandom(10))
 
 
+class Part(Protocol):
+    """Routes of their own, in a module of their own."""
+
+    def register(self, app: web.Application) -> None:
+        """Add them."""
+
+
 class Gateway:
     """Takes events over HTTP and answers when Kafka has them."""
 
-    def __init__(self, settings: Settings, outlet: Outlet, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, outlet: Outlet, metrics: Metrics, parts: Sequence[Part] = ()) -> None:
+        self._parts = parts
         self.load = Load(settings.gateway_inflight_max)
         self._lanes = settings.lanes
         self._batch_events_max = settings.gateway_batch_events_max
@@ -92,6 +100,8 @@ class Gateway:
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._show_metrics)
+        for part in self._parts:
+            part.register(app)
         return app
 
     @web.middleware
@@ -111,7 +121,9 @@ class Gateway:
             log.exception("%s %s failed", request.method, request.path)
             response = _failed(problems.plain(500, "The gateway failed on this request; its log says how."))
         self._requests.of(str(response.status)).inc()
-        self._duration.observe(time.perf_counter() - began)
+        if isinstance(response, web.Response):
+            # A stream lasts as long as its client wants.
+            self._duration.observe(time.perf_counter() - began)
         return response
 
     async def _signals(self, request: web.Request) -> web.StreamResponse:

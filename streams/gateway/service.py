@@ -18,6 +18,9 @@ from streams.gateway.errors import PortTakenError
 from streams.gateway.limits import CONNECTIONS_MAX, IDLE_SECONDS_MAX
 from streams.gateway.outlet import Outlet
 from streams.gateway.server import Gateway, require_loopback
+from streams.gateway.tail import Tail
+from streams.live.feed import Feed
+from streams.live.reader import LiveReader
 from streams.metrics import PROCESS, Metrics
 from streams.settings import Settings
 
@@ -54,7 +57,9 @@ class Serving:
         self._settings = settings
         kafka = settings.cluster(bootstrap)
         self.outlet = Outlet(kafka, settings.topics, lanes=settings.lanes, prepare=_preparation(settings, bootstrap))
-        self.gateway = Gateway(settings, self.outlet, metrics)
+        feed = Feed()
+        tail = Tail(feed, LiveReader(kafka, settings.topics, settings.lanes, feed))
+        self.gateway = Gateway(settings, self.outlet, metrics, (tail,))
         self._runner = web.AppRunner(
             self.gateway.application(),
             access_log=None,

@@ -62,7 +62,7 @@ async def test_up_serves_the_other_commands_and_finds_its_data_again(line: Comma
     assert topics["signals.in"]["size_bytes"] > 0
     ledger = await line.json("ledger", "--verify")
     assert ledger["balanced"] is True
-    assert sum(row["in"] for row in ledger["lanes"] if row["hop"] == "ingest") == 6
+    assert sum(row["in"] for row in ledger["lanes"] if row["hop"] == "ingest") == 8
     assert all(one["fits"] for one in ledger["verified"]["comparisons"])
 
     processes = [psutil.Process(pid) for pid in (*status["pids"].values(), status["broker_pid"])]
@@ -111,9 +111,15 @@ async def _directs(line: CommandLine) -> None:
     assert (await line.json("directives", "show", "later", *ann))["status"] == "cancelled"
     listed = {found["key"]: found["status"] for found in await line.json("directives", "list", *ann)}
     assert (listed["k"], listed["later"]) == ("succeeded", "cancelled")
+    again = await line.json("directives", "send", name, *ann, "--key", "k", "--data", '{"burst": 4}')
+    assert (again["status"], again["finished"]) == ("succeeded", now["finished"])
+    other = await line.call("directives", "send", name, *ann, "--key", "k", "--data", '{"burst": 5}')
+    assert other.returncode == 1
+    assert "'k' was used for another directive" in other.stderr
     wrong = await line.call("directives", "send", name, *ann, "--data", '{"burst": 0}')
     assert wrong.returncode == 2
     assert "data.burst" in wrong.stderr
     audited = await line.json("audit", "show", "ann")
-    assert [entry["outcome"] for entry in audited] == ["succeeded", "succeeded", "requested", "cancelled", "succeeded"]
-    assert await line.json("audit", "verify") == {"tenants": 1, "entries": 5, "broken": {}}
+    outcomes = ["succeeded", "succeeded", "requested", "cancelled", "succeeded", "rejected"]
+    assert [entry["outcome"] for entry in audited] == outcomes
+    assert await line.json("audit", "verify") == {"tenants": 1, "entries": 6, "broken": {}}

@@ -1,0 +1,1 @@
+"""Tests of the live tail behind its HTTP side."""
