@@ -147,7 +147,6 @@ class Changelog:
         packed = await self.fold(lane, _is_account)
         return {_tenant_of(key): Account.load(value, default) for key, value in packed.items()}
 
-
     async def replays_queued(self, lane: int) -> int:
         """Return how many records wait in the queues of replays."""
         packed = await self.fold(lane, _is_replays)

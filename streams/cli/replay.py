@@ -12,10 +12,10 @@ from processors.ingest.replay import LASTS_MS_MAX, LASTS_MS_MIN, RATE_MAX
 from processors.vocabulary import topics
 from streams.changelog import committed_consumer
 from streams.cli.access import Access, access, run
+from streams.cli.asking import require_name
 from streams.cli.errors import MISUSED, CommandError
 from streams.cli.output import json_option, print_json, print_table
 from streams.cli.sending import new_id
-from streams.cli.tenants import require_name
 from streams.replay.directing import NotMetError, direct
 from streams.replay.follower import Follower
 from streams.replay.job import Job, Status

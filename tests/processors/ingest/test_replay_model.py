@@ -53,7 +53,7 @@ class Replays(RuleBasedStateMachine):
                 del self.ends[replay]
 
     @rule(replay=REPLAYS, redrive=st.booleans())
-    def start(self, replay: str, redrive: bool) -> None:  # noqa: FBT001
+    def start(self, replay: str, redrive: bool) -> None:
         self._pass()
         status = self._direct("start", replay, lasts_ms=LASTS_MS, rate_per_second=10_000, redrive=redrive)
         assert status == ("failed" if replay in self.ends else "succeeded")

@@ -79,7 +79,7 @@ def test_a_trace_that_cannot_be_read_is_left_to_the_door() -> None:
 
 
 @given(st.dictionaries(st.from_regex(r"[a-c]{1,4}", fullmatch=True), st.text(max_size=5), max_size=4), st.booleans())
-def test_marked_again_it_is_as_marked_once(extensions: dict[str, str], spaced: bool) -> None:  # noqa: FBT001
+def test_marked_again_it_is_as_marked_once(extensions: dict[str, str], spaced: bool) -> None:
     plain = {"specversion": "1.0", "id": "1", "source": "/s", "type": "a.b", "tenantid": "acme", "data": [1]}
     separators = (", ", ": ") if spaced else (",", ":")
     came = record(json.dumps({**extensions, **plain}, separators=separators).encode())
