@@ -151,10 +151,6 @@ def _redrive(
     except NotMetError as error:
         raise CommandError(str(error), "see whether workers run: `hopline topics`; then redrive again") from error
     rows = [item.shown() for item in items]
-    if dry_run:
-        rows = [
-            row | {"result": "would_be_redriven"} if item.open else row for item, row in zip(items, rows, strict=True)
-        ]
     if as_json:
         print_json({"replay": work.id, "dry_run": dry_run, "results": tally(items), "items": rows})
     else:
@@ -162,8 +158,8 @@ def _redrive(
             ("ID", "RESULT", "TENANT", "REASON", "DETAIL"),
             [(row["id"], row["result"], row.get("tenant", ""), row.get("reason", ""), row["detail"]) for row in rows],
         )
-        if not dry_run:
-            click.echo(f"replay {work.id}: " + ", ".join(f"{count} {result}" for result, count in tally(items).items()))
+        counted = ", ".join(f"{count} {result}" for result, count in tally(items).items())
+        click.echo(counted if dry_run else f"replay {work.id}: {counted}")
     failed = sum(item.result in _FAILED for item in items)
     if failed and not dry_run:
         raise CommandError(f"{failed} of {len(items)} were not handled", "the list says why; they can be redriven")
@@ -171,7 +167,9 @@ def _redrive(
 
 async def _carried_out(work: Redrive, *, dry_run: bool) -> None:
     await work.plan()
-    if not dry_run:
+    if dry_run:
+        work.pretend()
+    else:
         await work.run()
 
 

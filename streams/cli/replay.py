@@ -19,6 +19,7 @@ from streams.cli.sending import new_id
 from streams.replay.directing import NotMetError, direct
 from streams.replay.follower import Follower
 from streams.replay.job import Job, Status
+from streams.replay.lease import HeldError, held_by
 from streams.replay.scan import Estimate, TooManyTenantsError, estimate
 from streams.replay.selection import OPEN, SOURCES, PatternError, Selection, pattern_of
 from streams.replay.store import ReplayStore, confirmed_producer
@@ -125,8 +126,10 @@ def list_(*, as_json: bool) -> None:
 @click.argument("replay_id", metavar="ID")
 @json_option
 def show(*, replay_id: str, as_json: bool) -> None:
-    """Show one replay: how far it is, what was left out, where it is approximate."""
-    _print(_known(access(), replay_id), as_json=as_json)
+    """Show one replay: how far it is, who works on it, what was left out, where it is approximate."""
+    at = access()
+    job = _known(at, replay_id)
+    _print(job, run(held_by(_store(at), job.id)), as_json=as_json)
 
 
 @replay.command()
@@ -136,7 +139,11 @@ def resume(*, replay_id: str, as_json: bool) -> None:
     """Go on with a replay whose process has ended."""
     at = access()
     job = _known(at, replay_id)
-    if job.status is not Status.RUNNING or job.selection.topic not in SOURCES:
+    if job.selection.topic not in SOURCES:
+        raise CommandError(
+            f"{replay_id} is a redrive, which is not resumed", "`hopline dead-letters redrive` does what is left"
+        )
+    if job.status is not Status.RUNNING:
         raise CommandError(f"the replay {replay_id} is {job.status} already", "start another one")
     _work(at, job, as_json=as_json, fresh=False)
 
@@ -262,6 +269,8 @@ def _work(at: Access, job: Job, *, as_json: bool, fresh: bool) -> None:
             left = job.shown()["left_seconds"]
             click.echo(f"{job.id}  {job.written} of {job.expected} written, {left:g} s left", err=True)
 
+    if not fresh and (process := run(held_by(_store(at), job.id))):
+        click.echo(f"{process} was heard of lately; waiting to see whether it lives", err=True)
     if not as_json:
         click.echo(f"replay {job.id}; `hopline replay stop {job.id}` stops it", err=True)
     done = run(_guarded(ReplayWorker(ground(at), job, tell).run()))
@@ -274,6 +283,8 @@ def _work(at: Access, job: Job, *, as_json: bool, fresh: bool) -> None:
 async def _guarded(work: Any) -> Job:
     try:
         found: Job = await work
+    except HeldError as error:
+        raise CommandError(str(error), "wait for its end, or end it with `hopline replay stop`") from error
     except (StalledError, GoneError, NotMetError) as error:
         raise CommandError(str(error), "nothing is lost: `hopline replay list` shows how far it is") from error
     return found
@@ -286,10 +297,12 @@ async def _stop(at: Access, job: Job) -> Job:
         await store.ask_stop(producer, job.id)
         until = time.monotonic() + STOP_SECONDS_MAX
         while time.monotonic() < until:
-            now = await store.load(job.id)
-            if now is not None and now.status is not Status.RUNNING:
-                return now
-            if now is not None and now.updated_ms == job.updated_ms and _silent(now):
+            # In this order: who has ended meanwhile has written that down before it let go.
+            process = await held_by(store, job.id)
+            job = await store.load(job.id) or job
+            if job.status is not Status.RUNNING:
+                return job
+            if not process:
                 break
             await asyncio.sleep(STOP_POLL_SECONDS)
         job.status = Status.STOPPED
@@ -301,10 +314,6 @@ async def _stop(at: Access, job: Job) -> Job:
         job.updated_ms = time.time_ns() // 1_000_000
         await store.save(producer, job)
     return job
-
-
-def _silent(job: Job) -> bool:
-    return time.time_ns() // 1_000_000 - job.updated_ms > STOP_SECONDS_MAX * 1_000
 
 
 def _known(at: Access, replay_id: str) -> Job:
@@ -329,9 +338,9 @@ def _show_estimate(found: Estimate, rate: float, *, as_json: bool) -> None:
         click.echo(f"approximate: {why}")
 
 
-def _print(job: Job, *, as_json: bool) -> None:
-    shown = job.shown()
+def _print(job: Job, process: str = "", *, as_json: bool) -> None:
+    shown = job.shown() | {"worked_on_by": process}
     if as_json:
         print_json(shown)
         return
-    print_table(("WHAT", "VALUE"), [(name, value) for name, value in shown.items() if value not in ({}, [])])
+    print_table(("WHAT", "VALUE"), [(name, value) for name, value in shown.items() if value not in ({}, [], "")])

@@ -49,6 +49,8 @@ class Result(StrEnum):
     """What came of one dead letter."""
 
     REDRIVEN = "redriven"
+    WOULD_BE = "would_be_redriven"
+    """In a dry run, which writes nothing."""
     DEAD_AGAIN = "dead_again"
     DUPLICATE = "duplicate"
     """It was handled before: live, or by another redrive."""
@@ -112,6 +114,12 @@ class Redrive:
                 item.end(Result.REFUSED, "it has neither key nor value, so that there is nothing to send")
             else:
                 self._place(item, item.letter)
+
+    def pretend(self) -> None:
+        """Say what would be written, instead of writing it."""
+        for item in self.items:
+            if item.open:
+                item.end(Result.WOULD_BE)
 
     def _place(self, item: Item, letter: Letter) -> None:
         """Decide where it goes, and as part of which replay."""
@@ -282,6 +290,7 @@ class Redrive:
             job.outcome = counted(job.id, begun, follower.values)
             job.status, job.updated_ms = Status.COMPLETED, time.time_ns() // 1_000_000
             await self.ground.store.save(producer, job)
+        await self.ground.store.sweep(producer)
 
 
 def _same(item: Item, signal: Signal) -> bool:

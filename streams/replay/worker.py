@@ -27,6 +27,7 @@ from streams.changelog import Changelog, committed_consumer, open_changelog
 from streams.replay.directing import Ask, direct, why_not
 from streams.replay.follower import Follower
 from streams.replay.job import Job, Status
+from streams.replay.lease import held
 from streams.replay.selection import Chooser, Skipped
 from streams.replay.store import ReplayStore, confirmed_producer
 from streams.settings import KafkaSettings
@@ -102,10 +103,14 @@ class ReplayWorker:
     _saved: float = 0.0
 
     async def run(self) -> Job:
-        """Run to the end, or until somebody asks to stop. Raises `StalledError`, `GoneError` or `KafkaAwayError`."""
+        """Run to the end, or until somebody asks to stop.
+
+        Raises `HeldError`, `StalledError`, `GoneError` or `KafkaAwayError`.
+        """
         ground, job = self.ground, self.job
         async with AsyncExitStack() as stack:
             producer = await stack.enter_async_context(confirmed_producer(ground.kafka))
+            await stack.enter_async_context(held(ground.store, producer, job.id))
             reader = await stack.enter_async_context(committed_consumer(ground.kafka))
             follower = Follower(
                 await stack.enter_async_context(committed_consumer(ground.kafka)), ground.topics, self._lanes()
@@ -121,6 +126,7 @@ class ReplayWorker:
             job.status = Status.STOPPED if follower.stopping() else Status.COMPLETED
             await self._finish(producer, follower)
             await self._save(producer)
+            await ground.store.sweep(producer)
             return job
 
     def _lanes(self) -> list[int]:
@@ -256,7 +262,10 @@ class ReplayWorker:
             waiting += len(offsets)
         for tenant in self.job.tenants:
             replay = unpack(follower.values.get(replays_key(tenant))).get(self.job.id)
-            waiting += replay.account.queued if replay is not None else 0
+            if replay is not None:
+                waiting += replay.account.queued
+                if replay.standing is not Standing.RUNNING and not follower.stopping():
+                    raise GoneError(_ended(self.job, tenant, replay.standing))
         self._ahead = waiting
         return waiting
 
@@ -327,6 +336,10 @@ def counted(replay_id: str, tenants: list[str], values: Mapping[bytes, bytes | N
     return total
 
 
+def _ended(job: Job, tenant: str, standing: str) -> str:
+    return f"the replay {job.id} has ended for tenant {tenant} ({standing}); start another one for what is left"
+
+
 async def _known(changelog: Changelog, lanes: int, job: Job, tenant: str) -> str | None:
     """Return None if the lane has not met the start, why it was refused, or nothing if the replay runs."""
     key = start_ask(job, tenant).state_key
@@ -339,6 +352,5 @@ async def _known(changelog: Changelog, lanes: int, job: Job, tenant: str) -> str
     replay = unpack(found.get(replays_key(tenant))).get(job.id)
     if replay is None or replay.standing is not Standing.RUNNING or replay.ends_ms <= time.time_ns() // 1_000_000:
         standing = "forgotten" if replay is None else str(replay.standing)
-        message = f"the replay {job.id} has ended for tenant {tenant} ({standing}); start another one for what is left"
-        raise GoneError(message)
+        raise GoneError(_ended(job, tenant, standing))
     return ""

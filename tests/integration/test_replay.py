@@ -203,7 +203,8 @@ async def test_dead_letters_are_listed_shown_and_redriven_one_by_one(site: Site)
     await site.pipe.send([("a", event("a", 11))])
     await site.until_handled(3)
     dry = await site.line.json("dead-letters", "redrive", "--reason", "tenant_suspended", "--dry-run")
-    assert set(dry["results"]) == {"unknown"}
+    assert dry["results"] == {"would_be_redriven": 5}
+    assert {item["result"] for item in dry["items"]} == {"would_be_redriven"}
     assert len(await site.signals(replayed=True)) == 0
     done = await site.line.json("dead-letters", "redrive", "--reason", "tenant_suspended", "--type", "test.*")
     results = {item["id"]: item["result"] for item in done["items"]}
