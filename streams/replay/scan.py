@@ -72,17 +72,19 @@ async def cover(consumer: AIOKafkaConsumer, topic: str, selection: Selection, la
     consumer.assign(partitions)
     there = await consumer.beginning_offsets(partitions)
     stable = await consumer.end_offsets(partitions)
-    since = (
-        await consumer.offsets_for_times(dict.fromkeys(partitions, selection.since_ms)) if selection.since_ms else {}
-    )
+    since, oldest = {}, {}
+    if selection.since_ms:
+        since = await consumer.offsets_for_times(dict.fromkeys(partitions, selection.since_ms))
+        oldest = await consumer.offsets_for_times(dict.fromkeys(partitions, 1))
     for partition in partitions:
         lane, least, end = partition.partition, there[partition], stable[partition]
         begin, wanted = least, 0
         if selection.since_ms:
             found = since.get(partition)
             begin = wanted = found.offset if found else end
-            # The oldest one there is young enough, so that those before it may have been, too.
-            wanted = 0 if begin == least else wanted
+            # Without an older one there, those that are gone may have been young enough, too.
+            first_there = oldest.get(partition)
+            wanted = 0 if first_there is None or begin <= first_there.offset else wanted
         if lane in selection.offsets:
             first, behind = selection.offsets[lane]
             begin, wanted = max(begin, first), max(wanted, first)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.structs import TopicPartition
 
 from processors.vocabulary import headers as names
 from processors.vocabulary import topics
@@ -148,6 +150,60 @@ def lines_of(going: Running) -> list[dict[str, Any]]:
 async def _until_written(going: Running, count: int) -> None:
     """Wait until a replay says that it has written so much."""
     await until(lambda: any(shown["written"] >= count for shown in lines_of(going)), lambda: going.said)
+
+
+async def test_by_time_exactly_and_where_retention_took_something_it_says_approximate(site: Site) -> None:
+    await sent(site, "a", 6)
+    first, *_ = found = [record for record in await site.pipe.read(topics.SIGNALS) if record.value]
+    assert {record.partition for record in found} == {first.partition}
+    begin, end = found[2].timestamp, found[-1].timestamp
+    named = {json.loads(r.value)["id"] for r in found if begin <= r.timestamp < end + 1}
+    done = await site.replay("--from", _written(begin), "--to", _written(end + 1), "--id", "by-time")
+    assert set(ids(await site.signals(replayed=True))) == named
+    assert (done["written"], done["approximate"]) == (len(named), False)
+
+    going = site.line.begin("replay", "--offset", f"{first.partition}:0", "--rate", "0.1", "--id", "slow", "--json")
+    try:
+        await _until_written(going, 1)
+        await _is_refused(site, going.process.pid)
+    finally:
+        going.end()
+    behind = found[3].offset
+    await _delete_before(site, first.partition, behind)
+    dry = await site.line.json("replay", "--from", "beginning", "--tenant", "a", "--dry-run")
+    assert dry["approximate"] is True
+    (why,) = dry["why_approximate"]
+    assert f"what stood before offset {behind} is gone (retention)" in why
+    done = await site.replay("--from", "beginning", "--tenant", "a", "--id", "trimmed")
+    assert (done["status"], done["approximate"], done["why_approximate"]) == ("completed", True, [why])
+    exact = await site.replay("--offset", f"{first.partition}:{behind}-{found[5].offset}")
+    assert (exact["written"], exact["approximate"]) == (3, False)
+
+    # Nobody works on it, so that it ends at once; what it had written stays handled.
+    stopped = await site.line.json("replay", "stop", "slow")
+    assert stopped["status"] == "stopped"
+    assert (await site.line.json("ledger", "--verify"))["balanced"] is True
+
+
+async def _is_refused(site: Site, process: int) -> None:
+    """See that nobody else may go on with a replay while its process lives, and that it is said which that is."""
+    shown = await site.line.json("replay", "show", "slow")
+    assert shown["worked_on_by"].startswith(f"process {process} on ")
+    second = await site.line.call("replay", "resume", "slow")
+    assert second.returncode == 1
+    assert f"process {process} on " in second.stderr
+    assert "works on the replay slow" in second.stderr
+
+
+async def _delete_before(site: Site, lane: int, offset: int) -> None:
+    """Take records away as retention does."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=site.pipe.kafka)
+    await admin.start()
+    try:
+        at = TopicPartition(site.pipe.physical(topics.SIGNALS), lane)
+        assert await admin.delete_records({at: RecordsToDelete(before_offset=offset)}) == {at: offset}
+    finally:
+        await admin.close()
 
 
 async def test_a_replay_is_stopped_and_live_signals_keep_their_rate_meanwhile(site: Site) -> None:
