@@ -72,6 +72,7 @@ class Job(msgspec.Struct):
             "chosen": self.chosen,
             "written": self.written,
             "skipped": self.skipped,
+            "next": {str(lane): offset for lane, offset in sorted(self.next.items())},
             "left_seconds": round(left, 1) if self.status is Status.RUNNING else 0,
             "tenants": len(self.tenants),
             "refused": {tenant: why for tenant, why in self.tenants.items() if why},
