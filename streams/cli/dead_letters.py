@@ -1,7 +1,9 @@
 """`hopline dead-letters`: look at what was set aside, and send it through the door again."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -9,6 +11,7 @@ import click
 from processors.ingest.replay import RATE_MAX, WHAT_CHARACTERS_MAX
 from processors.vocabulary import headers as names
 from processors.vocabulary import topics
+from processors.vocabulary.limits import SIGNAL_BYTES_MAX
 from processors.vocabulary.reasons import EXPLAINED, Reason
 from processors.vocabulary.signal import data_of
 from streams.changelog import committed_consumer
@@ -18,6 +21,7 @@ from streams.cli.output import json_option, moment, print_json, print_table
 from streams.cli.replay import RATE_DEFAULT, RATE_MIN, check_pattern, ground, moment_of
 from streams.cli.sending import new_id
 from streams.replay.directing import NotMetError
+from streams.replay.editing import EditError, edited
 from streams.replay.letters import Filter, Letter, Page, WrongCursorError, letters_at, page, text
 from streams.replay.redrive import LETTERS_BYTES_MAX, LETTERS_MAX, Item, Redrive, Result, tally
 from streams.replay.store import Mark
@@ -106,20 +110,37 @@ def show(*, letter_id: str, as_json: bool) -> None:
 @click.option(
     "--rate", type=click.FloatRange(RATE_MIN, RATE_MAX), default=RATE_DEFAULT, show_default=True, help="A second."
 )
+@click.option(
+    "--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change an attribute of the one; repeatable."
+)
+@click.option("--data", default=None, metavar="TEXT|@FILE", help="Send the one with this data.")
 @click.option("--again", is_flag=True, help="Those, too, that were redriven before.")
 @click.option("--dry-run", is_flag=True, help="Say what would be redriven, and write nothing.")
 @json_option
-def redrive(*, ids: tuple[str, ...], rate: float, again: bool, dry_run: bool, as_json: bool, **given: Any) -> None:
+def redrive(
+    *,
+    ids: tuple[str, ...],
+    changes: tuple[str, ...],
+    data: str | None,
+    rate: float,
+    again: bool,
+    dry_run: bool,
+    as_json: bool,
+    **given: Any,
+) -> None:
     """Send dead letters through the door again, by id or by filter, and say of each what came of it.
 
-    Exit code 1 if one was not handled in the end.
+    --set and --data send a changed copy of one. Exit code 1 if one was not handled in the end.
     """
+    change = _change(changes, data)
+    if change is not None and len(ids) != 1:
+        raise CommandError("--set and --data change one dead letter", "give its id, and no other", code=MISUSED)
     if ids and any(given.values()):
         raise CommandError("ids and a filter were both given", "give one of them", code=MISUSED)
     if not ids and not any(given.values()):
         raise CommandError("nothing says what to redrive", "give ids, or a filter such as --reason", code=MISUSED)
     if ids:
-        redrive_ids(ids, rate=rate, again=again, dry_run=dry_run, as_json=as_json)
+        redrive_ids(ids, change, rate=rate, again=again, dry_run=dry_run, as_json=as_json)
         return
     at, wanted = access(), _filter(given)
     items, rest = run(_collected(at, wanted, again=again))
@@ -132,14 +153,65 @@ def redrive(*, ids: tuple[str, ...], rate: float, again: bool, dry_run: bool, as
         )
 
 
-def redrive_ids(ids: Sequence[str], *, rate: float, again: bool, dry_run: bool, as_json: bool) -> None:
+def redrive_ids(
+    ids: Sequence[str], change: "_Change | None" = None, *, rate: float, again: bool, dry_run: bool, as_json: bool
+) -> None:
     """Redrive dead letters by their ids."""
     at, wanted = access(), list(dict.fromkeys(ids))
     if len(wanted) > LETTERS_MAX:
         raise CommandError(f"{len(wanted)} are too many", f"{LETTERS_MAX} are the limit", code=MISUSED)
     found = run(_letters(at, wanted))
     items = [Item(letter_id, found[letter_id]) for letter_id in wanted]
-    _redrive(at, items, " ".join(wanted), rate=rate, again=again, dry_run=dry_run, as_json=as_json)
+    what = " ".join(wanted)
+    if change is not None:
+        _apply(change, items[0])
+        what += f"; edited: {', '.join(items[0].edited)}"
+    _redrive(at, items, what, rate=rate, again=again, dry_run=dry_run, as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What of one dead letter is to be another."""
+
+    attributes: Mapping[str, str]
+    data: bytes | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*self.attributes, *(() if self.data is None else ("data",)))
+
+
+def _change(written: Sequence[str], data: str | None) -> _Change | None:
+    if not written and data is None:
+        return None
+    pairs = [one.partition("=") for one in written]
+    for (name, equals, _), one in zip(pairs, written, strict=True):
+        if not (name and equals):
+            raise CommandError(f"--set {one!r} sets nothing", "write it as NAME=VALUE", code=MISUSED)
+    return _Change({name: value for name, _, value in pairs}, None if data is None else _data(data))
+
+
+def _data(written: str) -> bytes:
+    """Return data as it is written, or what is in the file that is named."""
+    if not written.startswith("@"):
+        return written.encode()
+    try:
+        with Path(written[1:]).open("rb") as file:
+            held = file.read(SIGNAL_BYTES_MAX + 1)
+    except OSError as error:
+        raise CommandError(f"cannot read {written[1:]}: {error.strerror}", "name a file", code=MISUSED) from error
+    if len(held) > SIGNAL_BYTES_MAX:
+        raise CommandError(f"{written[1:]} is too large", f"{SIGNAL_BYTES_MAX} bytes are the limit", code=MISUSED)
+    return held
+
+
+def _apply(change: _Change, item: Item) -> None:
+    if item.letter is None:
+        return
+    try:
+        item.letter, item.edited = edited(item.letter, change.attributes, change.data), change.names
+    except EditError as error:
+        raise CommandError(str(error), "nothing was sent", code=MISUSED) from error
 
 
 def _redrive(

@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from streams.replay.store import ReplayStore
 
@@ -99,7 +100,9 @@ async def held(store: ReplayStore, producer: AIOKafkaProducer, replay: str) -> A
     async def beat() -> None:
         while True:
             await asyncio.sleep(BEAT_SECONDS)
-            await say(holds=True)
+            # Kafka may be away for a while: whether the work can go on shows in the work.
+            with suppress(KafkaError):
+                await say(holds=True)
 
     await say(holds=False)
     try:

@@ -69,6 +69,8 @@ class Item:
     letter: Letter | None
     result: Result = Result.UNKNOWN
     detail: str = ""
+    edited: tuple[str, ...] = ()
+    """What of it is not as it came: `letter` is a changed copy."""
     job: Job | None = None
     topic: str = ""
     lane: int = 0
@@ -86,7 +88,13 @@ class Item:
     def shown(self) -> dict[str, Any]:
         """Return what people and programs see of it."""
         known = {"tenant": self.letter.tenant, "reason": self.letter.reason} if self.letter else {}
-        return {"id": self.id, "result": self.result.value, "detail": self.detail, **known}
+        changed = {"edited": list(self.edited)} if self.edited else {}
+        return {"id": self.id, "result": self.result.value, "detail": self.detail, **known, **changed}
+
+    def outcome(self) -> str:
+        """Return what its mark says."""
+        changed = f"edited: {', '.join(self.edited)}" if self.edited else ""
+        return " ".join(part for part in (self.result.value, self.detail, changed) if part)
 
 
 @dataclass(slots=True)
@@ -220,7 +228,7 @@ class Redrive:
             elif item.open:
                 item.detail = f"written to {item.topic} {item.lane}/{item.offset}, and not met in time"
         now_ms = time.time_ns() // 1_000_000
-        marks = [(item.id, Mark(self.id, now_ms, f"{item.result.value} {item.detail}".strip())) for item in batch]
+        marks = [(item.id, Mark(self.id, now_ms, item.outcome())) for item in batch]
         await self.ground.store.mark(producer, marks)
 
     def _again(self, item: Item, letter: Letter) -> tuple[bytes | None, list[Header]]:

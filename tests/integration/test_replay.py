@@ -13,6 +13,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.structs import TopicPartition
 
+from processors.directives.kinds.replay import FINISH
 from processors.vocabulary import headers as names
 from processors.vocabulary import topics
 from tests.integration.command_line import CommandLine, Running
@@ -228,6 +229,26 @@ async def test_a_replay_is_stopped_and_live_signals_keep_their_rate_meanwhile(si
     assert (letter["reason"], letter["event"]) == ("rate_limited", "a-1003")
 
 
+async def test_a_replay_that_its_lane_has_ended_stops_writing(site: Site) -> None:
+    await sent(site, "a", 200)
+    going: Running = site.line.begin("replay", "--tenant", "a", "--rate", "10", "--id", "long", "--json")
+    try:
+        await _until_written(going, 10)
+        # As it ends when it expires.
+        await site.line.json("directives", "send", FINISH, "--tenant", "a", "--data", '{"replay": "long"}')
+        await going._until(lambda: going.process.poll() is not None, "it did not end")
+        assert going.process.returncode == 1
+        assert "the replay long has ended for tenant a (completed)" in going.said
+    finally:
+        going.end()
+    letters = (await site.line.json("dead-letters", "list"))["dead_letters"]
+    assert {letter["reason"] for letter in letters} <= {"replay_ended"}
+    assert len(letters) + len(await site.signals(replayed=True)) < 200
+    again = await site.line.call("replay", "resume", "long")
+    assert again.returncode == 1
+    assert "start another one for what is left" in again.stderr
+
+
 async def test_dead_letters_are_listed_shown_and_redriven_one_by_one(site: Site) -> None:
     await sent(site, "a", 2)
     await site.line.json("tenants", "set", "a", "--status", "suspended")
@@ -270,6 +291,26 @@ async def test_dead_letters_are_listed_shown_and_redriven_one_by_one(site: Site)
     again = await site.line.json("dead-letters", "redrive", by_event["a-12"])
     assert again["results"] == {"already_redriven": 1}
     assert sorted(ids(await site.signals())) == ["a-0", "a-1", *(f"a-{n}" for n in range(10, 15))]
+    await _is_mended(site, bad)
     marked = {one["id"]: one["redriven"] for one in (await site.line.json("dead-letters", "list"))["dead_letters"]}
     assert marked[by_event["a-12"]].endswith("redriven")
+    assert marked[bad].endswith("redriven edited: id, source, type, tenantid, data")
     assert (await site.line.json("ledger", "--verify"))["balanced"] is True
+
+
+async def _is_mended(site: Site, bad: str) -> None:
+    """Send a changed copy of what is no event, and see that result and audit say that it was changed."""
+    file = site.line.data_dir / "mended.json"
+    file.write_text('{"mended": 1.50}')
+    attributes = {"id": "mended", "source": "/test", "type": "test.made", "tenantid": "a"}
+    changes = [word for name, value in attributes.items() for word in ("--set", f"{name}={value}")]
+    refused = await site.line.call("dead-letters", "redrive", bad, "--again", *changes[:4], "--data", f"@{file}")
+    assert refused.returncode == 2
+    assert "so changed it would be set aside again" in refused.stderr
+    done = await site.line.json("dead-letters", "redrive", bad, "--again", *changes, "--data", f"@{file}")
+    (item,) = done["items"]
+    assert (item["result"], item["edited"]) == ("redriven", [*attributes, "data"])
+    (mended,) = [signal for signal in await site.signals() if signal["id"] == "mended"]
+    assert mended["data"] == {"mended": 1.5}
+    said = [(entry["after"] or {}).get("what") for entry in await site.line.json("audit", "show", "a")]
+    assert f"dead letters: {bad}; edited: id, source, type, tenantid, data" in said
