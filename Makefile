@@ -73,6 +73,10 @@ setup:  ## Set up: virtual environment, hash-pinned packages, Kafka's jars; does
 	  if [ -z "$(ASKED_PYTHON)" ]; then case "$$(cat $(STAMPS)/venv 2>/dev/null)" in "$(CURDIR) "*) \
 	    here="$$(cat $(STAMPS)/venv)" ;; esac; fi; \
 	  if [ "$$(cat $(STAMPS)/venv 2>/dev/null)" != "$$here" ] || ! $(BIN)/python -I -S -c '' 2>/dev/null; then \
+	    if [ -L $(VENV) ]; then \
+	      echo "$(VENV) is a link, and making an environment would empty the folder behind it. Remove the link." >&2; \
+	      exit 1; \
+	    fi; \
 	    $(FIND_PYTHON); \
 	    echo "[1/4] virtual environment $(VENV) ($$("$$python" -V))"; \
 	    "$$python" -I -m venv --clear $(VENV) || exit 1; \
