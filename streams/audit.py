@@ -84,7 +84,8 @@ async def audit(kafka: KafkaSettings, names_: TopicNames, lanes: int, default: P
         counts = _Counts()
         for lane in range(lanes):
             accounts = await changelog.accounts(lane, default)
-            counts.queued[lane] = sum(account.queued for account in accounts.values())
+            waiting = await changelog.replays_queued(lane)
+            counts.queued[lane] = waiting + sum(account.queued for account in accounts.values())
         for topic in (*INPUTS, topics.SIGNALS, topics.DIRECTIVES, topics.DEAD_LETTERS):
             for lane in range(lanes):
                 await _count(consumer, names_, topic, lane, before.get(lane), counts)

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from processors import position
+from processors.ingest import replay as replay_state
 from processors.ingest.tenant import HOP, Account, Policy, account_key
 from processors.position import POSITION_KEY, Position
 from processors.state import VALUE_KIND
@@ -30,6 +31,7 @@ WINDOW_GROWTH: Final = 4
 FETCH_BYTES_MAX: Final = 4 * 1_048_576
 _ACCOUNT_PREFIX: Final = VALUE_KIND
 _ACCOUNT_SUFFIX: Final = b"\x00%b\x00account" % HOP.encode()
+_REPLAYS_SUFFIX: Final = replay_state.replays_key("").removeprefix(VALUE_KIND)
 
 
 @asynccontextmanager
@@ -145,6 +147,11 @@ class Changelog:
         packed = await self.fold(lane, _is_account)
         return {_tenant_of(key): Account.load(value, default) for key, value in packed.items()}
 
+    async def replays_queued(self, lane: int) -> int:
+        """Return how many records wait in the queues of replays."""
+        packed = await self.fold(lane, _is_replays)
+        return sum(replay.account.queued for value in packed.values() for replay in replay_state.unpack(value).values())
+
 
 async def records_of(changelog: Changelog, topics: TopicNames, topic: str, lane: int) -> list[Any]:
     """Return the committed records of a topic's lane, from its beginning."""
@@ -158,6 +165,10 @@ async def open_changelog(kafka: KafkaSettings, topics: TopicNames, lanes: int) -
     await require_topics(kafka, topics, lanes, [topic for topic in TOPICS if topic.name == names.STATE])
     async with committed_consumer(kafka) as consumer:
         yield Changelog(consumer, topics.physical(names.STATE), lanes)
+
+
+def _is_replays(key: bytes) -> bool:
+    return key.startswith(_ACCOUNT_PREFIX) and key.endswith(_REPLAYS_SUFFIX)
 
 
 def _is_account(key: bytes) -> bool:

@@ -157,6 +157,13 @@ TOPICS: Final = (
         JOURNAL_RETENTION_MS,
         _INPUT_BYTES_MAX,
     ),
+    Topic(
+        names.REPLAYS,
+        "how far each replay is, and which dead letters were redriven",
+        Cleanup.COMPACT,
+        -1,
+        _INPUT_BYTES_MAX,
+    ),
 )
 
 INPUTS: Final = tuple(topic.name for topic in TOPICS if topic.open_to_outside)

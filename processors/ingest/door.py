@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from processors.dead_letters import set_aside
+from processors.ingest.replay import Replays
 from processors.ingest.tenant import HOP, Account, Policy, account_key
 from processors.step import Outcome, Step
 from processors.vocabulary.reasons import Rejected
@@ -28,6 +29,10 @@ class Door:
     step: Step
     settings: IngestSettings
     accounts: dict[str, Account] = field(default_factory=dict)
+    replays: dict[str, Replays] = field(default_factory=dict)
+    """Of those tenants whose signals name one."""
+    kept_ms: int = 0
+    """Until when what this batch has seen is remembered at the least."""
 
     def open(self, tenants: Iterable[str]) -> None:
         """Load accounts, all at once; those met lately are ready."""
@@ -68,7 +73,18 @@ class Door:
                 account.batch_duplicates = 0
             account.changed = False
             warm[tenant] = account
-        step.overlay.seal(HOP, now_ms=now_ms, expires_ms=now_ms + window_ms, sequence=step.sequence)
+        for replays in self.replays.values():
+            if replays.changed:
+                replays.save(step.overlay)
+        expires_ms = max(now_ms + window_ms, self.kept_ms)
+        step.overlay.seal(HOP, now_ms=now_ms, expires_ms=expires_ms, sequence=step.sequence)
+
+    def replays_of(self, tenant: str) -> Replays:
+        """Return the replays that the lane knows of a tenant."""
+        found = self.replays.get(tenant)
+        if found is None:
+            found = self.replays[tenant] = Replays.load(self.step.overlay, tenant)
+        return found
 
     def refuse(self, topic: str, record: Record, account: Account, rejected: Rejected, tenant: str) -> None:
         """Set a record of a known tenant aside."""

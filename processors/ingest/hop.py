@@ -7,6 +7,7 @@ from typing import Final
 from processors.dead_letters import condemn, set_aside
 from processors.ingest import queue, types
 from processors.ingest.door import Door, IngestSettings
+from processors.ingest.replay import Replay, line_of
 from processors.ingest.tenant import HOP, Account, Over, Status
 from processors.step import CulpritError, Outcome, Step, format_header
 from processors.telemetry import trace
@@ -38,13 +39,13 @@ class IngestHop:
     def tick(self, step: Step) -> None:
         """Release what waited long enough, forget what is old enough."""
         step.overlay.expire(HOP, step.now_ms, SEGMENTS_EXPIRED_MAX)
-        tenants = queue.due_tenants(step.overlay, step.now_ms)
-        if tenants:
+        lines = queue.due_lines(step.overlay, step.now_ms)
+        if lines:
             door = Door(step, self.settings)
-            door.open(tenants)
+            door.open({line.partition("\0")[0]: None for line in lines})
             budget = queue.RELEASES_MAX
-            for tenant in tenants:
-                budget = _release(door, tenant, budget)
+            for line in lines:
+                budget = _release(door, line, budget)
             door.close()
         queue.DUE.wake(step)
 
@@ -138,11 +139,47 @@ def _signal(door: Door, topic: str, record: Record, signal: Signal, member: byte
         door.refuse(topic, record, account, _REFUSED[policy.status], signal.tenant)
     elif policy.typed and (wrong := types.judged(step, signal)):
         door.refuse(topic, record, account, wrong, signal.tenant)
+    elif signal.replayid and (replay := door.replays_of(signal.tenant).by_id.get(signal.replayid)) is not None:
+        _replayed(door, topic, record, signal, account, replay)
     elif policy.held or account.queued or not account.take_token(step.now_ms):
         # Behind those that wait, even if there is a token: a tenant's order is the log's.
         _over(door, topic, record, signal, account)
     else:
         _once(door, record, signal, member, account)
+
+
+def _replayed(door: Door, topic: str, record: Record, signal: Signal, account: Account, replay: Replay) -> None:
+    """Admit a signal of a replay that the lane knows, at the replay's rate: live signals pay nothing for it."""
+    step, replays = door.step, door.replays_of(signal.tenant)
+    own, held = replay.account, account.policy.held
+    replays.changed = True
+    if not replay.runs(step.now_ms):
+        own.dead += 1
+        door.refuse(topic, record, account, Rejected(Reason.REPLAY_ENDED), signal.tenant)
+        return
+    identity = signal.id or coordinate_id(topic, record.partition, record.offset)
+    member = replay.member(signal.tenant, signal.source, identity)
+    seen_ms = step.overlay.seen(HOP, member)
+    # Not what an older replay of the same name has seen.
+    if seen_ms is not None and seen_ms >= replay.began_ms:
+        own.add_duplicate()
+        account.add_duplicate()
+        return
+    waits = held or own.queued or not own.take_token(step.now_ms)
+    if waits and not queue.fits(own, record):
+        own.dead += 1
+        door.refuse(topic, record, account, Rejected(Reason.RATE_LIMITED), signal.tenant)
+        return
+    # Here and not when it is released, which may be long after what was seen is forgotten.
+    step.overlay.remember(HOP, member, step.now_ms)
+    door.kept_ms = max(door.kept_ms, replay.ends_ms)
+    if not waits:
+        _once(door, record, signal, _member(topic, record, signal), account, replay)
+        return
+    queue.push(step.overlay, line_of(signal.tenant, replay.id), own, topic, record)
+    if own.queued == 1:
+        replays.settle(step, replay, held=held)
+    step.count(HOP, signal.tenant, Outcome.DEFERRED)
 
 
 def _over(door: Door, topic: str, record: Record, signal: Signal, account: Account) -> None:
@@ -157,14 +194,19 @@ def _over(door: Door, topic: str, record: Record, signal: Signal, account: Accou
     door.step.count(HOP, signal.tenant, Outcome.DEFERRED)
 
 
-def _once(door: Door, record: Record, signal: Signal, member: bytes, account: Account) -> None:
+def _once(
+    door: Door, record: Record, signal: Signal, member: bytes, account: Account, replay: Replay | None = None
+) -> None:
     """Write the signal, enriched, unless its id was seen within the tenant's window."""
     step = door.step
     window_ms = account.policy.dedupe_window_ms
-    if window_ms:
+    # A replay of what was handled leaves live ids alone; a redrive is the first time, and counts as that.
+    if window_ms and (replay is None or replay.redrive):
         seen_ms = step.overlay.seen(HOP, member)
         if seen_ms is not None and step.now_ms - seen_ms < window_ms and seen_ms >= account.policy.seen_from_ms:
             account.add_duplicate()
+            if replay is not None:
+                replay.account.add_duplicate()
             return
         step.overlay.remember(HOP, member, step.now_ms)
     account.handled += 1
@@ -176,6 +218,9 @@ def _once(door: Door, record: Record, signal: Signal, member: bytes, account: Ac
         headers = _traced(step, record, signal, member, headers, traceparent)
     headers.append((names.CAME, _came(record)))
     headers.append(format_header(step.write_format))
+    if replay is not None:
+        replay.account.handled += 1
+        headers.append((names.REPLAYED, replay.id.encode()))
     step.emit(topics.SIGNALS, step.lane, (signal.tenant.encode(), value, headers))
     step.handled_ms.append(record.timestamp)
 
@@ -247,29 +292,35 @@ def _commands(step: Step, decoded: list[tuple[Record, Signal, bytes]]) -> None:
         step.count(HOP, signal.tenant, Outcome.HANDLED)
 
 
-def _release(door: Door, tenant: str, budget: int) -> int:
+def _release(door: Door, line: str, budget: int) -> int:
     """Admit what waited, in its order, while there are tokens; return what is left of the budget."""
+    tenant, _, replay_id = line.partition("\0")
     step, account = door.step, door.accounts[tenant]
+    replay = door.replays_of(tenant).by_id[replay_id] if replay_id else None
+    waiting = account if replay is None else replay.account
     account.changed = True
-    while account.queued and budget and not account.policy.held:
+    while waiting.queued and budget and not account.policy.held:
         active = account.policy.status is Status.ACTIVE
-        if active and not account.take_token(step.now_ms):
+        if active and not waiting.take_token(step.now_ms):
             break
-        record = queue.pop(step.overlay, tenant, account)
+        record = queue.pop(step.overlay, line, waiting)
         step.count(HOP, tenant, Outcome.DEFERRED, -1)
         budget -= 1
         if verdict := step.verdicts.get((record.topic, record.offset)):
             condemn(step, HOP, record.topic, record, verdict)
             continue
         try:
-            _released(door, tenant, account, record)
+            _released(door, tenant, account, record, replay)
         except Exception as error:  # boundary: whoever steps sets this record aside, and goes on with the rest
             raise CulpritError(record.topic, record.offset) from error
-    queue.schedule(step.overlay, tenant, account, step.now_ms)
+    if replay is None:
+        queue.schedule(step.overlay, tenant, account, step.now_ms)
+    else:
+        door.replays_of(tenant).settle(step, replay, held=account.policy.held)
     return budget
 
 
-def _released(door: Door, tenant: str, account: Account, record: Record) -> None:
+def _released(door: Door, tenant: str, account: Account, record: Record, replay: Replay | None) -> None:
     signal = envelope.decode(record)
     if isinstance(signal, Rejected):
         problem = Problem("", "no longer valid under this version's rules")
@@ -278,4 +329,4 @@ def _released(door: Door, tenant: str, account: Account, record: Record) -> None
     elif account.policy.status is not Status.ACTIVE:
         door.refuse(record.topic, record, account, _REFUSED[account.policy.status], tenant)
     else:
-        _once(door, record, signal, _member(record.topic, record, signal), account)
+        _once(door, record, signal, _member(record.topic, record, signal), account, replay)

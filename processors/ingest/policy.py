@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from processors.ingest import queue
+from processors.ingest import queue, replay
 from processors.ingest.door import Door, IngestSettings
 from processors.ingest.tenant import (
     BURST_MAX,
@@ -120,6 +120,8 @@ def change(step: Step, settings: IngestSettings, tenant: str, wanted: TenantChan
     # A queue may have been waiting under the old rate.
     queue.schedule(step.overlay, tenant, account, step.now_ms)
     door.close()
+    if before is not None and before.held != account.policy.held:
+        replay.settle_all(step, tenant, held=account.policy.held)
     if account.due_ms:
         # Not `DUE.wake`: it looks through all that the batch has changed, and a batch may change many policies.
         step.wake_at(account.due_ms)

@@ -22,13 +22,14 @@ DUE: Final = Timers.of(HOP, b"due")
 """Whose queue moves next."""
 
 
-def queue_prefix(tenant: str) -> bytes:
-    """Return what the keys of a tenant's records begin with that wait."""
-    return value_key(tenant, HOP, b"queue/")
+def queue_prefix(line: str) -> bytes:
+    """Return what the keys of the records begin with that wait in a queue: a tenant's own, or a replay's."""
+    tenant, _, replay = line.partition("\0")
+    return value_key(tenant, HOP, b"replayqueue/%b/" % replay.encode() if replay else b"queue/")
 
 
-def _queue_key(tenant: str, number: int) -> bytes:
-    return queue_prefix(tenant) + _U64.pack(number)
+def _queue_key(line: str, number: int) -> bytes:
+    return queue_prefix(line) + _U64.pack(number)
 
 
 def unpack_queued(packed: bytes) -> PlainRecord:
@@ -42,8 +43,8 @@ def fits(account: Account, record: Record) -> bool:
     return room and account.queue_bytes + len(record.value or b"") <= QUEUE_BYTES_MAX
 
 
-def push(overlay: Overlay, tenant: str, account: Account, topic: str, record: Record) -> None:
-    """Put a record at the end of the tenant's queue."""
+def push(overlay: Overlay, line: str, account: Account, topic: str, record: Record) -> None:
+    """Put a record at the end of a queue: the tenant's own, or that of a replay (`replay.line_of`)."""
     packed = _encode(
         (
             topic,
@@ -55,17 +56,17 @@ def push(overlay: Overlay, tenant: str, account: Account, topic: str, record: Re
             list(record.headers),
         )
     )
-    overlay.put(_queue_key(tenant, account.queue_tail), packed)
+    overlay.put(_queue_key(line, account.queue_tail), packed)
     account.queue_tail += 1
     account.queue_bytes += len(record.value or b"")
 
 
-def pop(overlay: Overlay, tenant: str, account: Account) -> PlainRecord:
-    """Take the record at the head of the tenant's queue."""
-    key = _queue_key(tenant, account.queue_head)
+def pop(overlay: Overlay, line: str, account: Account) -> PlainRecord:
+    """Take the record at the head of a queue."""
+    key = _queue_key(line, account.queue_head)
     packed = overlay.get(key)
     if packed is None:
-        message = f"queue of {tenant} has no record {account.queue_head}: its state is damaged"
+        message = f"queue of {line!r} has no record {account.queue_head}: its state is damaged"
         raise LookupError(message)
     overlay.put(key, None)
     account.queue_head += 1
@@ -84,6 +85,6 @@ def schedule(overlay: Overlay, tenant: str, account: Account, now_ms: int) -> No
         DUE.set(overlay, account.due_ms, tenant.encode())
 
 
-def due_tenants(overlay: Overlay, now_ms: int) -> list[str]:
-    """Return the tenants whose next release has fallen due, longest overdue first."""
+def due_lines(overlay: Overlay, now_ms: int) -> list[str]:
+    """Return whose next release has fallen due, longest overdue first: tenants, and replays (`replay.line_of`)."""
     return [what.decode() for _, what in DUE.due(overlay, now_ms, TENANTS_DUE_MAX)]

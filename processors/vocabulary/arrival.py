@@ -98,7 +98,17 @@ def signal_of(arrival: Arrival, mode: Mode, tenant: str, envelope: Envelope) -> 
         absent |= Absent.TRACEPARENT | Absent.UNUSABLE if envelope.tracestate else Absent.TRACEPARENT
     elif not rules.is_traceparent(envelope.traceparent):
         absent |= Absent.TRACEPARENT | Absent.UNUSABLE
-    return Signal(tenant, envelope.source, envelope.id, envelope.type, mode, arrival.value, arrival.headers, absent)
+    return Signal(
+        tenant,
+        envelope.source,
+        envelope.id,
+        envelope.type,
+        mode,
+        arrival.value,
+        arrival.headers,
+        absent,
+        envelope.replayid,
+    )
 
 
 def conclude(
@@ -126,7 +136,17 @@ def conclude(
     return signal_of(arrival, mode, tenant, msgspec.convert(texts, Envelope))
 
 
-_DECISIVE: Final = ("id", "source", "type", "time", "tenantid", "correlationid", "traceparent", "tracestate")
+_DECISIVE: Final = (
+    "id",
+    "source",
+    "type",
+    "time",
+    "tenantid",
+    "correlationid",
+    "traceparent",
+    "tracestate",
+    "replayid",
+)
 
 
 def _tenant(tenantid: Scalar | None, arrival: Arrival) -> str | Rejected:

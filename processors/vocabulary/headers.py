@@ -15,8 +15,12 @@ BY: Final = "by"
 
 CAME: Final = "came"
 """Set on an admitted signal: its offset in the lane's input, when it was written, where it was moved from."""
+REPLAYED: Final = "replayed"
+"""Set on a signal that the door let in as part of a replay that its lane knows: which one."""
+REDRIVEN: Final = "redriven"
+"""Set on a dead letter's record that is written to its topic again: which dead letter it was."""
 
-OURS: Final = frozenset({FORMAT, MOVED, STEPPED, BY, CAME})
+OURS: Final = frozenset({FORMAT, MOVED, STEPPED, BY, CAME, REPLAYED, REDRIVEN})
 """Not passed on from what a sender wrote: between hops they mean something."""
 
 DEAD_REASON: Final = "dl_reason"

@@ -15,6 +15,7 @@ DIRECTIVE_READ: Final = "directive:read"
 DIRECTIVE_WRITE: Final = "directive:write"
 KEY_WRITE: Final = "key:write"
 INTEGRATION_WRITE: Final = "integration:write"
+REPLAY_WRITE: Final = "replay:write"
 STATE_READ: Final = "state:read"
 STATE_WRITE: Final = "state:write"
 
@@ -30,6 +31,7 @@ PERMISSIONS: Final = {
     DIRECTIVE_WRITE: "take back a directive that waits",
     KEY_WRITE: "create, rotate and revoke keys that may no more than oneself",
     INTEGRATION_WRITE: "set and delete a tenant's integrations, and erase its secrets",
+    REPLAY_WRITE: "let replays begin and end",
     STATE_READ: "have a tenant's state written down",
     STATE_WRITE: "clear a tenant's state",
 }

@@ -24,6 +24,7 @@ class Reason(StrEnum):
     TENANT_DELETED = "tenant_deleted"
     RATE_LIMITED = "rate_limited"
     INVALID_DATA = "invalid_data"
+    REPLAY_ENDED = "replay_ended"
     BUG = "bug"
     TIMED_OUT = "timed_out"
     STUCK = "stuck"
@@ -46,6 +47,7 @@ EXPLAINED: Final[dict[Reason, str]] = {
     Reason.TENANT_DELETED: "The tenant is deleted. Create it anew, then redrive.",
     Reason.RATE_LIMITED: "Over the tenant's rate and its queue is full. Slow down, or raise the limit.",
     Reason.INVALID_DATA: "The data does not fit the type that the tenant registered; `problems` says where.",
+    Reason.REPLAY_ENDED: "The replay that it belongs to had ended. Start another one, or redrive it.",
     Reason.BUG: "A hop raised an exception on this record; `stack` has it. Please report it.",
     Reason.TIMED_OUT: "A hop did not answer in time on this record.",
     Reason.STUCK: "Workers died while they stepped this record. It was set aside unhandled.",

@@ -54,6 +54,8 @@ class Signal(msgspec.Struct, frozen=True, gc=False):
     """As they came."""
     absent: int
     """Bits of `Absent`."""
+    replayid: str = ""
+    """As the sender claims; whether it counts says the lane."""
 
 
 members_of: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

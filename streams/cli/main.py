@@ -9,6 +9,8 @@ from typing import Any, Final
 import click
 from typing_extensions import override
 
+from processors.vocabulary.topics import DEAD_LETTERS
+
 # Name → (module, what it does). A module is imported when its command is asked for: `--help` is to be fast.
 _COMMANDS: Final = {
     "up": ("up", "Start Kafka, workers, the gateway and a demo source, with a live table."),
@@ -30,6 +32,8 @@ _COMMANDS: Final = {
     "audit": ("audit", "Show who changed what of a tenant and when; prove that nobody changed that."),
     "limits": ("limits", "Show limits in force and their use; set those of the gateways."),
     "schema": ("schema", "Show what is taken and told, as JSON Schema."),
+    "replay": ("replay", "Send again what a topic holds, at a rate, resumable; list, show, stop, resume."),
+    DEAD_LETTERS: ("dead_letters", "List and show what was set aside; redrive it."),
     "ledger": ("ledger", "Show what became of every record, and prove it."),
     "config": ("config", "Show each setting, its value and its source."),
     "bench": ("bench", "Run a benchmark."),
@@ -48,7 +52,7 @@ class Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(f"streams.cli.{_COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, _COMMANDS[cmd_name][0])
         return command
 
     @override

@@ -14,6 +14,7 @@ from processors.vocabulary import headers as names
 from processors.vocabulary import topics
 from processors.vocabulary.reasons import Reason
 from streams.lanes.owner import OWNERS_MAX, SUSPICIOUS_TAKEOVERS
+from tests.simulation import replays
 from tests.simulation.hops import COUNT, SEQ, chained, count_key, header_of, is_moved
 from tests.simulation.log import ECHO, Transaction
 from tests.simulation.model import INPUTS, Model, check_ledger, gather, reason_of
@@ -21,7 +22,7 @@ from tests.simulation.replay import Folded, Written, by_transaction, compare_ind
 from tests.simulation.violation import ensure
 from tests.simulation.world import WINDOW_MS, World
 
-REFUSALS: Final = (Reason.RATE_LIMITED, Reason.TENANT_SUSPENDED)
+REFUSALS: Final = (Reason.RATE_LIMITED, Reason.TENANT_SUSPENDED, Reason.REPLAY_ENDED)
 STRIKES: Final = ("crash", "leave", "outcome_unknown", "zombie_refused", "pause", "agent")
 
 PROVEN_BEFORE_MAX: Final = 4
@@ -162,6 +163,7 @@ def _model(world: World, folded: dict[int, Folded]) -> Model:
         stepped_at,
         strikes=sum(counts.get(kind, 0) for kind in (*STRIKES, "killed_by_record")),
         agent_failures=counts.get("agent", 0),
+        replays=replays.read(fates.audit),
     )
 
 
@@ -195,7 +197,7 @@ def _check_accounts(world: World, model: Model, folded: dict[int, Folded]) -> No
         dead = [r for sent in mine for r in model.fates.dead_at_door.get(sent.seq, ())]
         refused = sum(reason_of(r) in REFUSALS for r in dead)
         audited = [audit.read(r.value or b"") for r in model.fates.audit.get(tenant.name, ())]
-        changes = sum(entry.outcome is Status.SUCCEEDED for entry in audited)
+        changes = sum(e.outcome is Status.SUCCEEDED and e.directive not in replays.KINDS for e in audited)
         if mine[0].seq in model.fates.dead_at_door:
             # The command that sets it up was set aside: what came before its first signal is not counted.
             refused = account.dead

@@ -62,6 +62,8 @@ class Sent:
     wrong: frozenset[Reason] = frozenset()
     """Why it must be dead-lettered, if it must."""
     touch: bytes = b""
+    replay: str = ""
+    """The `replayid` that it carries; whether it counts is the lane's to say."""
 
 
 @dataclass(slots=True)
@@ -123,12 +125,15 @@ class Driver:
     done: bool = False
     kills: int = 0
     """Records sent that kill the process that steps them."""
+    more: Callable[[], None] = lambda: None
+    """Called between two records: what others send."""
     _events: dict[str, list[str]] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Set the tenants up, wait until that is in force, then send."""
         await self._set_up()
         for _ in range(self.plan.signals):
+            self.more()
             tenant = self.chance.choice(self.plan.tenants)
             roll = self.chance.random()
             if tenant.changes and roll < self.plan.commands * 3:
@@ -160,6 +165,10 @@ class Driver:
             return False
         committed = partition.committed()
         return not committed or self.applied(topics.DIRECTIVES, lane) > committed[-1].offset
+
+    def events_of(self, tenant: Tenant) -> list[str]:
+        """Return the ids that a tenant's signals have had."""
+        return self._events.get(tenant.name, [])
 
     def _signal(self, tenant: Tenant) -> None:
         """Send a signal: fresh or seen before, in its lane or not, plain or touchy."""
@@ -242,7 +251,7 @@ class Driver:
         wrong: frozenset[Reason] = frozenset(),
     ) -> int:
         seq = len(self.sent)
-        carried: list[Header] = [*(headers or ()), (SEQ, b"%d" % seq)]
+        carried: list[Header] = list(headers or ())
         value = _event(event, tenant.name, data, topic)
         if self.chance.random() < 0.25:
             attributes = json.loads(value)
@@ -250,10 +259,17 @@ class Driver:
             carried += [(f"ce_{name}", text.encode()) for name, text in attributes.items()]
             carried.append(("content-type", b"application/json"))
         key = tenant.name.encode() if self.chance.random() < 0.7 else None
-        self.sent.append(Sent(seq, topic, lane, tenant.name, event, wrong, touch))
-        offset = self.cluster.send(topic, lane, key, value, carried, self.clock())
-        self.note(f"sent {seq} of {tenant.name} to {topic}/{lane} at {offset} {touch.decode()}")
-        return offset
+        return write(self, Sent(seq, topic, lane, tenant.name, event, wrong, touch), key, value, carried)
+
+
+def write(driver: Driver, sent: Sent, key: bytes | None, value: bytes, headers: list[Header]) -> int:
+    """Put a record into the log under its number; return its offset."""
+    carried = [header for header in headers if header[0] != SEQ]
+    driver.sent.append(sent)
+    numbered = [*carried, (SEQ, b"%d" % sent.seq)]
+    offset = driver.cluster.send(sent.topic, sent.lane, key, value, numbered, driver.clock())
+    driver.note(f"sent {sent.seq} of {sent.tenant} to {sent.topic}/{sent.lane} at {offset} {sent.touch.decode()}")
+    return offset
 
 
 def _event(event: str, tenant: str, data: dict[str, Any], topic: str) -> bytes:

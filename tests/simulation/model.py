@@ -17,6 +17,7 @@ from processors.vocabulary.signal import Signal, data_of
 from tests.simulation.driver import Sent, Tenant
 from tests.simulation.hops import SEQ, header_of, is_moved
 from tests.simulation.log import ECHO, Cluster, Stored
+from tests.simulation.replays import ENDED, KINDS, Replays, is_replayed
 from tests.simulation.violation import ensure
 
 INPUTS: Final = (topics.SIGNALS_IN, topics.COMMANDS)
@@ -95,6 +96,7 @@ class Model:
     strikes: int
     """Owners that ended without finishing: with none, no innocent record may be set aside as stuck."""
     agent_failures: int
+    replays: Replays
     innocents: int = 0
     missing: dict[str, list[Sent]] = field(default_factory=dict)
 
@@ -134,9 +136,12 @@ class Model:
             ensure(dead, "dead letter", f"{sent} should be a dead letter")
         if sent.touch.startswith(b"echo") and signals:
             ensure(at_echo, "dead letter", f"{sent} should be a dead letter of the second hop")
+        for signal in signals:
+            self.replays.check_signal(sent, self._stepped_ms(sent), signal)
         if not ended:
             ensure(sent.topic == topics.SIGNALS_IN, "lost", f"{sent}, a command, is nowhere")
-            self._check_duplicate(sent)
+            if not self._is_replayed_twice(sent):
+                self._check_duplicate(sent)
         if not ended:
             self.missing.setdefault(sent.tenant, []).append(sent)
 
@@ -150,6 +155,8 @@ class Model:
                 allowed.add(Reason.RATE_LIMITED)
             if tenant.changes:
                 allowed.add(Reason.TENANT_SUSPENDED)
+            if reason is Reason.REPLAY_ENDED and ENDED in self.replays.states(sent, self._stepped_ms(sent)):
+                allowed.add(Reason.REPLAY_ENDED)
         if reason is Reason.STUCK and reason not in allowed and self.strikes:
             self.innocents += 1
             return
@@ -162,19 +169,38 @@ class Model:
         tenant = self.tenants[sent.tenant]
         ensure(tenant.window_ms and sent.event, "lost", f"{sent} is nowhere")
         own = self.fates.copy_in(sent.seq, tenant.lane)
-        ensure(own is not None, "lost", f"{sent} is not in its lane")
         assert own is not None
-        stepped_ms = self.stepped_at.get((sent.topic, own.partition, own.offset))
-        ensure(stepped_ms is not None, "lost", f"{sent} was never stepped")
-        assert stepped_ms is not None
+        stepped_ms = self._stepped_ms(sent)
         for other in self.sent:
             if other.tenant != sent.tenant or other.event != sent.event or other.seq == sent.seq:
                 continue
             copy = self.fates.copy_in(other.seq, tenant.lane)
             for signal in self.fates.signals.get(other.seq, ()):
-                if copy is not None and copy.offset < own.offset and stepped_ms < signal.timestamp + tenant.window_ms:
+                if not self.replays.counts_as_live(sent.tenant, signal):
+                    continue
+                before = copy is not None and (copy.offset < own.offset or is_replayed(signal))
+                if before and stepped_ms < signal.timestamp + tenant.window_ms:
                     return
         ensure(False, "lost", f"{sent} is nowhere, and no signal of its id is near enough before it")
+
+    def _stepped_ms(self, sent: Sent) -> int:
+        """Return the lane's time when a record was stepped where it belongs."""
+        own = self.fates.copy_in(sent.seq, self.tenants[sent.tenant].lane)
+        ensure(own is not None, "lost", f"{sent} is not in its lane")
+        assert own is not None
+        stepped_ms = self.stepped_at.get((sent.topic, own.partition, own.offset))
+        ensure(stepped_ms is not None, "lost", f"{sent} was never stepped")
+        assert stepped_ms is not None
+        return stepped_ms
+
+    def _is_replayed_twice(self, sent: Sent) -> bool:
+        if not sent.replay:
+            return False
+        signals, dead = self.fates.signals, self.fates.dead_at_door
+        mine = [other for other in self.sent if other.tenant == sent.tenant]
+        # What waited in a replay's queue and was set aside then counts as met by it, too.
+        others = [(other, r) for other in mine for r in (*signals.get(other.seq, ()), *dead.get(other.seq, ()))]
+        return self.replays.explains(sent, self._stepped_ms(sent), others)
 
     def _check_tenant(self, tenant: Tenant) -> None:
         """A tenant's signals stand in its lane, in the order of the log, each id once a window, at its rate."""
@@ -187,20 +213,26 @@ class Model:
         signals.sort(key=lambda record: record.offset)
         last = -1
         seen: dict[str, int] = {}
+        placed: list[tuple[Sent, int, Stored]] = []
         for record in signals:
             ensure(record.partition == tenant.lane, "lane", f"{tenant.name} in lane {record.partition}")
             seq = int(header_of(record, SEQ) or b"-1")
             own = self.fates.copy_in(seq, tenant.lane)
-            ensure(own is not None and own.offset > last, "order", f"{self.sent[seq]} stands after what came later")
-            last = own.offset if own is not None else last
-            event = self.sent[seq].event
+            ensure(own is not None, "lost", f"{self.sent[seq]} is not in its lane")
+            assert own is not None
+            placed.append((self.sent[seq], own.offset, record))
+            if not is_replayed(record):
+                ensure(own.offset > last, "order", f"{self.sent[seq]} stands after what came later")
+                last = own.offset
+            event = self.sent[seq].event if self.replays.counts_as_live(tenant.name, record) else ""
             if event and tenant.window_ms:
                 before = seen.get(event)
                 apart = before is None or record.timestamp - before >= tenant.window_ms
                 ensure(apart, "dedupe", f"{self.sent[seq]} was handled although its id was seen")
                 seen[event] = record.timestamp
+        self.replays.check_tenant(tenant, placed)
         if tenant.rate and not tenant.changes:
-            _check_rate(tenant, [record.timestamp for record in signals])
+            _check_rate(tenant, [record.timestamp for record in signals if not is_replayed(record)])
 
     def _check_directives(self, tenant: Tenant) -> None:
         """Each command ended once: told, and in the audit; its chain holds, in the order of the log."""
@@ -229,6 +261,9 @@ class Model:
             wrong = (before and before != data) or json.loads(data).get("rate_per_second") == -1
             wanted = (key, Status.REJECTED if wrong else Status.SUCCEEDED)
             got = entry and (entry.key, entry.outcome)
+            if signal.type in KINDS and got == (key, Status.FAILED):
+                # Whether it could be: `replays.read`.
+                wanted = (key, Status.FAILED)
             ensure(got == wanted, "directives", f"{self.sent[seq]}: the audit has {got}, and must have {wanted}")
             if entry is not None and not (before and before != data):
                 asked[key] = (data, entry.at_ms)

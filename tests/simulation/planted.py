@@ -275,6 +275,40 @@ BUGS: Final = (
         {"if directive.error:": "if directive.error and definition is None:"},
     ),
     Bug(
+        "unknown replayid trusted",
+        "Only what a directive has started counts as replayed: nobody gets round dedupe or rate by making an id up.",
+        "processors.ingest.hop:_signal",
+        {
+            ".by_id.get(signal.replayid)) is not None:": (
+                ".by_id.get(signal.replayid) or Replay(signal.replayid, Account(door.settings.policy, b''), 1 << 60)):"
+            )
+        },
+    ),
+    Bug(
+        "replay identity forgotten",
+        "A replay that was resumed writes what it has written before; each is handled once within it.",
+        "processors.ingest.hop:_replayed",
+        {"step.overlay.remember(HOP, member, step.now_ms)": "pass"},
+    ),
+    Bug(
+        "replay forgotten before its end",
+        "What a replay has met is remembered as long as it runs, whatever the tenant's window.",
+        "processors.ingest.door:Door.close",
+        {"max(now_ms + window_ms, self.kept_ms)": "now_ms + window_ms"},
+    ),
+    Bug(
+        "replay charged to live signals",
+        "A replay pays with its own tokens.",
+        "processors.ingest.hop:_replayed",
+        {"own.take_token(step.now_ms)": "account.take_token(step.now_ms)"},
+    ),
+    Bug(
+        "replayed after its end",
+        "What carries the id of a replay that has ended is set aside.",
+        "processors.ingest.hop:_replayed",
+        {"if not replay.runs(step.now_ms):": "if replay.standing == 'stopped':"},
+    ),
+    Bug(
         "due time forgotten",
         "What is deferred is released in time, on an idle lane, too.",
         OWNER + "_commit",

@@ -12,7 +12,7 @@ from processors.ingest import IngestHop, IngestSettings, Policy, queue
 from processors.position import POSITION_KEY
 from processors.vocabulary import topics
 from streams.topics import DELETE_RETENTION_MS
-from tests.simulation import faults
+from tests.simulation import faults, replays
 from tests.simulation.driver import Driver, plan
 from tests.simulation.faults import Profile
 from tests.simulation.hops import Door, Echo
@@ -70,6 +70,9 @@ class World:
             random.Random(f"asker {seed}"), self.cluster, lambda: self.scheduler.now_ms, self.scheduler.note
         )
         self.clearer = Clearer(random.Random(f"clearer {seed}"), self.cluster, lambda: self.scheduler.now_ms)
+        chance = random.Random(f"replays {seed}")
+        replayer = replays.Replayer(self.driver, chance, chance.choice((0.0, 0.2, 0.6)))
+        self.driver.more = replayer.perhaps
         self.disks = {slot: Database() for slot in range(self.profile.workers)}
         self.processes: dict[int, Process] = {}
         self.born: list[Process] = []

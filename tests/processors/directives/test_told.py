@@ -59,6 +59,8 @@ PERMISSIONS: Final = {
     "hopline.gateway.limit.set": "limit:write",
     "hopline.type.register": "type:write",
     "hopline.type.forget": "type:write",
+    "hopline.replay.start": "replay:write",
+    "hopline.replay.finish": "replay:write",
     "hopline.key.create": "key:write",
     "hopline.key.rotate": "key:write",
     "hopline.key.revoke": "key:write",

@@ -298,7 +298,7 @@ def test_a_record_that_is_missing_from_its_queue_is_damage() -> None:
     assert key == queue.queue_prefix("acme") + (0).to_bytes(8, "big") == b"Kacme\x00ingest\x00queue/" + bytes(8)
     lane.store.apply({key: None})
     lane.now_ms += 1_000
-    with pytest.raises(LookupError, match="queue of acme has no record 0: its state is damaged"):
+    with pytest.raises(LookupError, match="queue of 'acme' has no record 0: its state is damaged"):
         lane.step()
 
 

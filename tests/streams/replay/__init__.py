@@ -1,0 +1,1 @@
+"""Tests of replays from outside the lanes."""
