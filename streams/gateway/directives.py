@@ -245,7 +245,7 @@ async def _end(lines: "asyncio.Queue[End]", ready: _Ready, wait_seconds: int) ->
         return None
     try:
         async with asyncio.timeout(wait_seconds):
-            while not ready.is_mine(end := await lines.get()):
+            while not ready.is_mine(end := await lines.get()) or end.status is Status.RUNNING:
                 continue
     except TimeoutError:
         return None
@@ -267,10 +267,10 @@ def _shown(end: End) -> dict[str, Any]:
 
 
 def _answer(end: End) -> web.Response:
-    """Answer 200 with an end, 202 while it waits for its time, 409 if the key was another directive's."""
+    """Answer 200 with an end, 202 while it waits for its time or runs, 409 if the key was another directive's."""
     if not end.kept:
         raise RefusedError(_rejected(end))
-    waits = end.status is Status.REQUESTED
+    waits = end.status in {Status.REQUESTED, Status.RUNNING}
     return _json(HTTPStatus.ACCEPTED if waits else HTTPStatus.OK, _shown(end), _where(end.tenant, end.key))
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 from processors.validation import schemas
 from processors.vocabulary.limits import SIGNAL_BYTES_MAX
 from processors.vocabulary.reasons import Reason
+from streams.gateway import openapi_more as more
 
 VERSION: Final = "3.1.0"
 STRUCTURED: Final = "application/cloudevents+json"
@@ -97,10 +98,11 @@ _PROBLEM_TEXTS: Final = {
     "404": "There is nothing of this name.",
     "408": "The body did not arrive in time.",
     "413": f"More than {SIGNAL_BYTES_MAX} bytes for one event, or more than a batch may have.",
+    "409": "The idempotency key was used for something else.",
     "415": "Neither a CloudEvent nor a batch of them, or compressed.",
     "429": "More than this caller may send, a pause after invalid requests, or the gateway is full.",
     "500": "A bug of the gateway; its log says how.",
-    "503": "Kafka cannot be reached; nothing that was accepted is lost. Events whose fate is unknown carry their id.",
+    "503": "Kafka or history cannot be reached; nothing that was accepted is lost. An event of unknown fate is named.",
 }
 _RETRY: Final = {
     "Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "seconds; `retry_after_ms` is exact"}
@@ -204,7 +206,8 @@ def document() -> _Map:
         },
         "servers": [{"url": "/"}],
         "paths": {
-            SIGNALS: {"post": _signals()},
+            **more.paths(_failing),
+            SIGNALS: {"post": _signals(), "get": more.search(_failing)},
             "/v1/schemas": {"get": {**_reading("All schemas", "Schemas"), "operationId": "listSchemas"}},
             "/v1/schemas/{name}": {"get": schema},
             "/v1/limits": {"get": {**_reading("Limits in force and their use", "Limits"), "operationId": "getLimits"}},
@@ -222,5 +225,5 @@ def document() -> _Map:
             "/readyz": {"get": {**ready, "operationId": "getReadiness"}},
             "/metrics": {"get": {**metrics, "operationId": "getMetrics"}},
         },
-        "components": {"schemas": _schemas(), "responses": _problem_responses()},
+        "components": {"schemas": _schemas() | more.schemas(), "responses": _problem_responses()},
     }

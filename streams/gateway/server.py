@@ -28,6 +28,7 @@ from streams.gateway.ledger import Ledger, Offer
 from streams.gateway.limits import Body, Load, RefusedError, bytes_max
 from streams.gateway.outlet import Outlet, OutletError, Written
 from streams.gateway.problems import Failure
+from streams.gateway.recent import Accepted, Recent
 from streams.gateway.security import headers_for
 from streams.keys import redacted
 from streams.metrics import CONTENT_TYPE as METRICS_TYPE
@@ -73,8 +74,10 @@ class Gateway:
         metrics: Metrics,
         parts: Sequence[Part] = (),
         access: Access | None = None,
+        recent: Recent | None = None,
     ) -> None:
         self._parts = parts
+        self._recent = Recent() if recent is None else recent
         self.access = access or Access(settings, metrics)
         self.load = Load(settings.gateway_inflight_max)
         self._lanes = settings.lanes
@@ -216,12 +219,14 @@ class Gateway:
         return written
 
     def _accepted(self, entry: Entry, written: Written) -> dict[str, Any]:
+        ref = entry.ref
+        self._recent.note(ref, Accepted(entry.tenant, entry.id, written.lane, written.offset))
         return {
             "id": entry.id,
             "tenant": entry.tenant,
             "lane": written.lane,
             "offset": written.offset,
-            "ref": entry.ref,
+            "ref": ref,
         }
 
     def _away(self, why: str) -> Failure:

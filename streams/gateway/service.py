@@ -23,13 +23,17 @@ from streams.gateway.directives import Directives
 from streams.gateway.ends import Ends, span
 from streams.gateway.errors import PortTakenError
 from streams.gateway.following import Follower, Several
+from streams.gateway.history import Signals
 from streams.gateway.limits import CONNECTIONS_MAX, IDLE_SECONDS_MAX, Load
 from streams.gateway.outlet import Outlet
 from streams.gateway.protocol import Connection
+from streams.gateway.recent import Recent
 from streams.gateway.security import Certificate, headers_for
 from streams.gateway.server import Gateway
 from streams.gateway.slow import Watch
 from streams.gateway.tail import Tail
+from streams.history.reading import History
+from streams.history.store import home_of
 from streams.keys import Pepper, RedactingFormatter
 from streams.live.feed import Feed
 from streams.live.reader import LiveReader
@@ -90,7 +94,9 @@ class Serving:
         requester_key = secret.derived(settings, requester.PURPOSE) if secret.is_given(settings) else b""
         load = Load(settings.gateway_inflight_max)
         directives = Directives(self.outlet, self.access, ends, load, requester_key)
-        self.gateway = Gateway(settings, self.outlet, metrics, (tail, directives), self.access)
+        recent = Recent()
+        signals = Signals(History(home_of(settings)), self.access, recent)
+        self.gateway = Gateway(settings, self.outlet, metrics, (tail, directives, signals), self.access, recent)
         follow = partial(Follower, kafka, settings.topics, lanes=settings.lanes)
         keys = follow(names.ACCESS, view=Several(table, LimitsView(self.gateway.admission.limiter)))
         self.access.behind = lambda: keys.behind

@@ -6,7 +6,8 @@ Each record carries a number of its own (`seq`), so that what became of it can b
 import json
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any, Final
 
 from processors.vocabulary import headers as names
@@ -22,6 +23,9 @@ WINDOWS_MS: Final = (0, 2_000, 60_000, 3_600_000)
 TOUCHES: Final = (b"ingest:raise", b"ingest:hang", b"ingest:kill", b"echo:raise", b"echo:hang", b"echo:kill")
 KILLS_MAX: Final = 2
 SETUP_POLL_MS: Final = 100
+
+
+SIGNALS_HIDING: Final = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,18 @@ def plan(chance: random.Random, lanes: int) -> Plan:
         touchy=chance.choice((0.0, 0.0, 0.02, 0.06)),
         commands=chance.choice((0.0, 0.05, 0.15)),
     )
+
+
+def hiding(chance: random.Random, drawn: Plan, lanes: int) -> Plan:
+    """Return the plan with many commands in each lane beside records that kill: they may hide behind those."""
+    names = (f"h{number}-{chance.randrange(1_000)}" for number in count())
+    steered: dict[int, Tenant] = {}
+    while len(steered) < lanes:
+        name = next(names)
+        lane = lane_of(name.encode(), lanes)
+        steered.setdefault(lane, Tenant(name, lane, WINDOWS_MS[0], rate=5.0, changes=True))
+    tenants = (*(tenant for tenant in drawn.tenants if not tenant.changes), *steered.values())
+    return replace(drawn, tenants=tenants, signals=SIGNALS_HIDING, gap_ms=80, touchy=0.06, commands=0.2)
 
 
 @dataclass(slots=True)

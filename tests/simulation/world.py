@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Final
 from unittest.mock import patch
 
@@ -13,7 +14,7 @@ from processors.position import POSITION_KEY
 from processors.vocabulary import topics
 from streams.topics import DELETE_RETENTION_MS
 from tests.simulation import faults, replays
-from tests.simulation.driver import Driver, plan
+from tests.simulation.driver import Driver, hiding, plan
 from tests.simulation.faults import Profile
 from tests.simulation.hops import Door, Echo
 from tests.simulation.log import Cluster
@@ -35,6 +36,8 @@ DRAIN_STEPS_MAX: Final = 40_000
 CALM_MARKER_MS_MAX: Final = 20
 CLEANINGS: Final = 0.02
 """How often the cluster cleans its changelogs, of the times it does anything."""
+SHARE_OF_HIDING_SEEDS: Final = 0.04
+"""In which records that kill may hide behind commands."""
 LOOK_EVERY: Final = 32
 PATIENCE_LOOKS: Final = 60
 PATIENCE_LEAP_MS: Final = 3_600_000
@@ -48,6 +51,12 @@ class World:
         self.seed = seed
         self.chance = random.Random(f"faults {seed}")
         self.profile: Profile = faults.draw(self.chance)
+        drawn = plan(random.Random(f"plan {seed}"), self.profile.lanes)
+        chance = random.Random(f"hiding {seed}")
+        if chance.random() < SHARE_OF_HIDING_SEEDS:
+            # Without other faults: they are allowed deaths of their own, among which these would not show.
+            self.profile = replace(self.profile, weights={}, shares={})
+            drawn = hiding(chance, drawn, self.profile.lanes)
         self.scheduler = Scheduler(random.Random(f"steps {seed}"), self.died, BEGIN_MS, trace=trace)
         self.cluster = Cluster(self.profile.lanes, lambda: self.scheduler.now_ms)
         self.network = Network(random.Random(f"network {seed}"), self.profile.shares)
@@ -59,7 +68,7 @@ class World:
         self.workers = Workers(self.scheduler, self.network, kafka, self.hops, self.profile.lanes, self.chance)
         self.outside = Home("outside")
         self.driver = Driver(
-            plan(random.Random(f"plan {seed}"), self.profile.lanes),
+            drawn,
             random.Random(f"driver {seed}"),
             self.cluster,
             lambda: self.scheduler.now_ms,

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -18,10 +19,14 @@ from processors.vocabulary.access import AccessKey, pack
 from streams.gateway.access import Access, KeyTable
 from streams.gateway.directives import Directives
 from streams.gateway.ends import Ends
+from streams.gateway.history import Signals
 from streams.gateway.limits import Load
 from streams.gateway.outlet import Outlet
+from streams.gateway.recent import Recent
 from streams.gateway.server import Gateway
 from streams.gateway.tail import Tail
+from streams.history.reading import History
+from streams.history.sqlite import SqliteHome
 from streams.keys import Pepper, new_key
 from streams.live.feed import Feed
 from streams.live.reader import LiveReader
@@ -30,6 +35,7 @@ from streams.settings import Settings
 from tests.streams.gateway.played import PlayedOutlet
 from tests.streams.gateway.test_tail import PlayedReader
 
+NOWHERE = Path("/there/is/no/history")
 PEPPER = Pepper(b"p" * 32)
 SIGNING = b"s" * 32
 DIRECTIVES = "/v1/directives"
@@ -79,7 +85,7 @@ class Site:
 
 
 @asynccontextmanager
-async def listening(*, read: bool = True, **settings: Any) -> AsyncIterator[Site]:
+async def listening(*, read: bool = True, history: Path = NOWHERE, **settings: Any) -> AsyncIterator[Site]:
     outlet, table, ends, feed = PlayedOutlet(), KeyTable(PEPPER), Ends(), Feed()
     known = Settings(**{"require_keys": True, **settings})
     metrics = Metrics()
@@ -87,8 +93,9 @@ async def listening(*, read: bool = True, **settings: Any) -> AsyncIterator[Site
     parts = (
         Directives(cast("Outlet", outlet), access, ends, Load(10), SIGNING),
         Tail(feed, cast("LiveReader", PlayedReader()), access.still_good),
+        Signals(History(SqliteHome(history)), access, recent := Recent()),
     )
-    app = Gateway(known, cast("Outlet", outlet), metrics, parts, access).application()
+    app = Gateway(known, cast("Outlet", outlet), metrics, parts, access, recent).application()
     if read:
         for view in (table, ends):
             view.begin()
