@@ -102,7 +102,7 @@ demo: setup  ## The same for 10,000 signals of 20 tenants; ends by itself and sa
 	@$(BIN)/hopline demo $(ARGS)
 
 test: setup  ## Run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 check: setup  ## Lint, types, contracts, spelling, architecture and pre-integration rules
 	$(BIN)/ruff check .

@@ -22,6 +22,18 @@ settings.load_profile("hopline")
 _NUMBERS: Final = itertools.count(1)
 
 
+HEAVY: Final = frozenset({"integration", "chaos"})
+"""Folders whose tests start brokers and workers of their own: never two of those at a time."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the heavy tests in one process when there are several; the others are shared out one by one."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).parts[0] in HEAVY:
+            item.add_marker(pytest.mark.xdist_group("heavy"))
+
+
 def _shared_folder(factory: pytest.TempPathFactory) -> Path:
     """Return a folder that all processes of this run have in common."""
     base = factory.getbasetemp()

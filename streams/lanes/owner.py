@@ -214,7 +214,7 @@ class LaneOwner:
         found, careful = self.position, self.position.careful
         takeovers = found.takeovers if self._announced else found.takeovers + 1
         if takeovers > SUSPICIOUS_TAKEOVERS:
-            careful = {**careful, **{topic: batch.next_offsets[topic] for topic in fresh}}
+            careful = {**careful, **{topic: batch.next_offsets[topic] for topic in batch.records if topic in fresh}}
         if not self._announced or careful != found.careful:
             await self._mark(replace(found, takeovers=takeovers, careful=careful))
         self._announced |= fresh

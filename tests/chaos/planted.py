@@ -26,7 +26,7 @@ _TOLD: Final = (topics.AUDIT, topics.SIGNALS)
 
 
 def outputs_first() -> None:
-    """Write outputs outside of the transaction, before it: a death inside of it repeats them, whenever it comes."""
+    """Write outputs outside of the transaction, a moment before it: a death in there repeats them."""
     whole = TransactionalWriter.commit
     plain: list[AIOKafkaProducer] = []
 
@@ -39,6 +39,7 @@ def outputs_first() -> None:
                 await plain[0].send(writer._topics.physical(topic), value, key, lane, headers=list(headers))
         if what.outputs:
             await plain[0].flush()
+            await asyncio.sleep(WIDENED_SECONDS)
         return await whole(writer, replace(what, outputs={}), due=due)
 
     _patch(TransactionalWriter, "commit", commit)
