@@ -1,9 +1,9 @@
 """From a request's parts to records of `signals.in`, or what is wrong with them. No I/O: clock and ids are given."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+import msgspec
 from msgspec import structs
 
 from processors import validation
@@ -35,8 +35,7 @@ NewId: TypeAlias = Callable[[str, int], str]
 """Gives an id to the event of a tenant at a place in its request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """An event that is well formed, as the record that will carry it. Without a key of its own it has its tenant's."""
 
     id: str

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
+import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
@@ -20,6 +21,7 @@ from processors.vocabulary import topics as names
 from processors.vocabulary.partition import lane_of
 from streams.admin import KafkaAwayError, TopicMismatchError, TopicsMissingError
 from streams.gateway.intake import Entry
+from streams.gateway.packing import Handed, Packer
 from streams.settings import KafkaSettings
 from streams.topics import TOPICS, TopicNames
 
@@ -36,6 +38,10 @@ BATCH_BYTES_MAX: Final = 262_144
 _RECORD_BYTES_MAX: Final = next(topic.message_bytes_max for topic in TOPICS if topic.name == names.SIGNALS_IN)
 
 
+TOGETHER_MIN: Final = 2
+"""So many events of one request are packed by lane instead of being handed over one by one."""
+
+
 class OutletError(Exception):
     """Events could not be written; whether some were all the same is unknown unless `known_unwritten`."""
 
@@ -44,8 +50,7 @@ class OutletError(Exception):
         self.known_unwritten = known_unwritten
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(msgspec.Struct, frozen=True, gc=False):
     """Where an event stands in the log."""
 
     lane: int
@@ -105,6 +110,7 @@ class _Link:
     """One producer, from its start to its first error."""
 
     producer: AIOKafkaProducer
+    packer: Packer
     loss: _Loss = field(default_factory=_Loss)
 
 
@@ -146,6 +152,7 @@ class Outlet:
                 await self._connecting
         link, self._link = self._link, None
         if link is not None:
+            await link.packer.close()
             await _close(link.producer)
             link.loss.happen()
 
@@ -154,19 +161,21 @@ class Outlet:
         link = self._link
         if link is None:
             raise OutletError(self._why_away, known_unwritten=True)
-        futures: list[asyncio.Future[Any]] = []
+        handed: list[Handed | None] = [None] * len(entries)
         failure = OutletError("Kafka did not confirm the event.", known_unwritten=False)
         try:
             until = asyncio.get_running_loop().time() + SEND_SECONDS_MAX
-            for entry in entries:
-                # One by one: what was handed over before an error must be known after it. Each waits for room no
-                # longer than `REQUEST_TIMEOUT_MS`, and raises then.
-                futures.append(await self._hand_over(link.producer, entry))  # noqa: PERF401
-            await _all_done(futures, link.loss, until)
+            # What was handed over before an error must be known after it. Each waits for room no longer than
+            # `REQUEST_TIMEOUT_MS`, and raises then.
+            if len(entries) < TOGETHER_MIN:
+                for at, entry in enumerate(entries):
+                    handed[at] = (await self._hand_over(link.producer, entry), 0)
+            else:
+                handed[:] = [self._pack(link.packer, entry) for entry in entries]
+            await _all_done(dict.fromkeys(one[0] for one in handed if one), link.loss, until)
         except (KafkaError, TimeoutError, OSError, AssertionError) as error:
             failure = OutletError(f"Kafka did not take the event: {_said(error)}.", known_unwritten=False)
-        found: list[Written | OutletError] = [_outcome(future, failure) for future in futures]
-        found += [failure] * (len(entries) - len(found))
+        found = [_outcome(one, failure) for one in handed]
         lost = next((item for item in found if isinstance(item, OutletError) and not item.known_unwritten), None)
         if lost is not None:
             self._lose(link, str(lost))
@@ -188,6 +197,11 @@ class Outlet:
             sent = asyncio.get_running_loop().create_future()
             sent.set_exception(error)
         return sent
+
+    def _pack(self, packer: Packer, entry: Entry) -> Handed:
+        tenant = entry.tenant.encode()
+        place = (self._topics.physical(entry.topic), lane_of(tenant, self._lanes))
+        return packer.add(place, entry.key or tenant, entry.value, entry.headers)
 
     async def probe(self) -> str:
         """Ask Kafka now; return why the gateway is not ready, nothing if it is."""
@@ -218,11 +232,12 @@ class Outlet:
         self._why_away = f"Kafka is away: {why}"
         link.loss.happen()
         log.warning("%s Connecting anew.", self._why_away)
-        self._connecting = asyncio.create_task(self._connect(link.producer))
+        self._connecting = asyncio.create_task(self._connect(link))
 
-    async def _connect(self, lost: AIOKafkaProducer | None = None) -> None:
+    async def _connect(self, lost: _Link | None = None) -> None:
         if lost is not None:
-            await _abandon(lost)
+            await lost.packer.close()
+            await _abandon(lost.producer)
         wait_seconds = RECONNECT_SECONDS_MIN
         while True:
             try:
@@ -261,7 +276,7 @@ class Outlet:
         if why:
             await _abandon(producer)
         else:
-            self._link = _Link(producer)
+            self._link = _Link(producer, Packer(producer))
         return why
 
     def _new_producer(self) -> AIOKafkaProducer:
@@ -277,13 +292,14 @@ class Outlet:
         )
 
 
-def _outcome(future: "asyncio.Future[Any]", failure: OutletError) -> Written | OutletError:
-    if not future.done():
+def _outcome(handed: Handed | None, failure: OutletError) -> Written | OutletError:
+    if handed is None or not handed[0].done():
         return failure
+    future, number = handed
     error = future.exception()
     if error is None:
         metadata = future.result()
-        return Written(metadata.partition, metadata.offset)
+        return Written(metadata.partition, metadata.offset + number)
     return OutletError(
         f"Kafka did not take the event: {_said(error)}.",
         known_unwritten=isinstance(error, MessageSizeTooLargeError),

@@ -41,6 +41,7 @@ SIGNALS_PATH: Final = "/v1/signals"
 AWAY_RETRY_AFTER_MS: Final = 1_000
 _NO_MODE: Final = "unknown"
 """The content mode of what is no CloudEvent."""
+_ACCEPTED: Final = int(HTTPStatus.ACCEPTED)
 _JSON: Final = {"Content-Type": "application/json"}
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -193,8 +194,10 @@ class Gateway:
             written = iter(await self._write(entries, offer))
         items: list[dict[str, Any]] = []
         for index, item in enumerate(found):
-            members = item.members() if isinstance(item, Failure) else self._item(item, next(written))
-            items.append({"index": index, **members})
+            if isinstance(item, Failure):
+                items.append({"index": index, **item.members()})
+            else:
+                items.append(self._item(index, item, next(written)))
         return _batch_answer(items, found)
 
     def _own(self, caller: Caller, found: Entry | Rejected) -> Entry | Failure:
@@ -203,10 +206,12 @@ class Gateway:
             return problems.of_rejected(found)
         return self.access.own(caller, found) or found
 
-    def _item(self, entry: Entry, written: Written | OutletError) -> dict[str, Any]:
+    def _item(self, index: int, entry: Entry, written: Written | OutletError) -> dict[str, Any]:
         if isinstance(written, OutletError):
-            return self._unwritten(entry, written).members()
-        return {"status": int(HTTPStatus.ACCEPTED), **self._accepted(entry, written)}
+            return {"index": index, **self._unwritten(entry, written).members()}
+        said = self._accepted(entry, written)
+        said["index"], said["status"] = index, _ACCEPTED
+        return said
 
     async def _write(self, entries: Sequence[Entry], offer: Offer) -> list[Written | OutletError]:
         try:

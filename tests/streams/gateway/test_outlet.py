@@ -103,6 +103,49 @@ async def test_what_was_answered_stands_where_it_says_keyed_by_its_tenant(
 
 
 @pytest.mark.kafka
+async def test_batches_are_packed_and_each_event_stands_where_it_says(
+    kafka: str, unique: str, http: aiohttp.ClientSession
+) -> None:
+    settings = settings_for(kafka, unique)
+    large = "x" * 60_000
+
+    async def send(http: aiohttp.ClientSession, url: str, run: int) -> list[dict[str, Any]]:
+        events = [
+            {
+                "specversion": "1.0",
+                "id": f"{run}-{n}",
+                "source": "/s",
+                "type": "a.b",
+                "tenantid": f"t{n % 5}",
+                "data": large,
+            }
+            for n in range(30)
+        ]
+        headers = {"Content-Type": "application/cloudevents-batch+json"}
+        async with http.post(f"{url}/v1/signals", data=json.dumps(events), headers=headers) as answer:
+            assert answer.status == 202
+            found: list[dict[str, Any]] = (await answer.json())["items"]
+        return found
+
+    async with Serving(settings, kafka, Metrics()) as serving:
+        await until_accepted(http, serving.url, 0)
+        items = [
+            item for said in await asyncio.gather(*(send(http, serving.url, run) for run in range(6))) for item in said
+        ]
+    records = await all_records(kafka, settings.topics.physical(topics.SIGNALS_IN))
+    stands = {(record.partition, record.offset): json.loads(record.value)["id"] for record in records}
+    assert len(records) == 181
+    assert all(stands[item["lane"], item["offset"]] == item["id"] for item in items)
+    by_tenant: dict[bytes, list[str]] = {}
+    for record in records:
+        by_tenant.setdefault(record.key, []).append(json.loads(record.value)["id"])
+    for ids in by_tenant.values():
+        for run in range(6):
+            ours = [int(id_.partition("-")[2]) for id_ in ids if id_.startswith(f"{run}-")]
+            assert ours == sorted(ours), "a request's events keep their order"
+
+
+@pytest.mark.kafka
 async def test_topics_that_do_not_fit_are_said_by_readyz(kafka: str, unique: str, http: aiohttp.ClientSession) -> None:
     async with Serving(settings_for(kafka, unique), kafka, Metrics()) as serving:
         await until_accepted(http, serving.url, 0)
