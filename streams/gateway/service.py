@@ -90,7 +90,12 @@ class Serving:
         feed = Feed()
         table, ends = KeyTable(Pepper.of(settings) if secret.is_given(settings) else None), Ends()
         self.access = Access(settings, metrics, table)
-        tail = Tail(feed, LiveReader(kafka, settings.topics, settings.lanes, feed), self.access.still_good)
+        tail = Tail(
+            feed,
+            LiveReader(kafka, settings.topics, settings.lanes, feed),
+            self.access.still_good,
+            headers_for(settings),
+        )
         requester_key = secret.derived(settings, requester.PURPOSE) if secret.is_given(settings) else b""
         load = Load(settings.gateway_inflight_max)
         directives = Directives(self.outlet, self.access, ends, load, requester_key)

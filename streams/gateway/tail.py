@@ -5,7 +5,7 @@ how many it missed. One that does not read at all is cut off. For what happened 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
@@ -21,6 +21,7 @@ from streams.gateway import problems
 from streams.gateway.caller import KEY as CALLER
 from streams.gateway.limits import RefusedError
 from streams.gateway.problems import Failure
+from streams.gateway.security import HEADERS
 from streams.live.feed import ALL_TENANTS, Feed, FullError, Listener, Wanted
 from streams.live.reader import TOPICS, LiveReader
 
@@ -42,9 +43,14 @@ class Tail:
     """Those who listen to this gateway."""
 
     def __init__(
-        self, feed: Feed, reader: LiveReader, still_good: Callable[[web.Request], bool] = lambda _: True
+        self,
+        feed: Feed,
+        reader: LiveReader,
+        still_good: Callable[[web.Request], bool] = lambda _: True,
+        headers: Mapping[str, str] = HEADERS,
     ) -> None:
         self._feed = feed
+        self._headers = {**headers, **_EVENTS}
         self._still_good = still_good
         self._reader = reader
         self._wakers: set[asyncio.Event] = set()
@@ -84,7 +90,7 @@ class Tail:
             self._feed.leave(listener)
 
     async def _over_events(self, request: web.Request, listener: Listener, waker: asyncio.Event) -> web.StreamResponse:
-        response = web.StreamResponse(headers=_EVENTS)
+        response = web.StreamResponse(headers=self._headers)
         await response.prepare(request)
 
         async def write(kind: str, text: bytes) -> None:

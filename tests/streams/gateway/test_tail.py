@@ -94,6 +94,7 @@ async def event(answer: ClientResponse) -> tuple[str, Any]:
 async def test_events_come_as_they_happen() -> None:
     async with listening() as site, site.client.get(PATH, params={"tenant": "ann", "type": "a.*"}) as answer:
         assert answer.headers["Content-Type"] == "text/event-stream"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert await event(answer) == ("hello", {})
         site.give(1)
         site.give(2, tenant="bob")
