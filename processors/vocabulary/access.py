@@ -15,7 +15,6 @@ _NAMES: Final = b"key/"
 is_prefix: Final = re.compile(rf"[0-9A-Za-z]{{{PREFIX_CHARACTERS}}}").fullmatch
 is_hash: Final = re.compile(r"[0-9a-f]{8}:[0-9a-f]{64}").fullmatch
 """Which secret_key it was made with (eight digits that tell nothing of it), and the keyed hash of the key."""
-is_tier: Final = re.compile(r"[a-z][a-z0-9-]{0,19}").fullmatch
 
 
 class AccessKey(msgspec.Struct, frozen=True, gc=False):

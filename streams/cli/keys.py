@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from processors.admission import Tier
 from processors.directives.kinds.key_create import CREATE
 from processors.directives.kinds.key_revoke import REVOKE
 from processors.directives.kinds.key_rotate import GRACE_SECONDS, ROTATE
@@ -42,7 +43,9 @@ def keys() -> None:
     type=click.Choice([*PERMISSIONS, EVERYTHING]),
     help="May be given several times. Default: signal:write, for an operator everything.",
 )
-@click.option("--tier", default=TIER, show_default=True, help="Whose rate limits hold for it.")
+@click.option(
+    "--tier", type=click.Choice(list(Tier)), default=TIER, show_default=True, help="Whose rate limits hold for it."
+)
 @click.option("--label", default="", help="What it is for, in words.")
 @click.option("--expires", default="", metavar="TIME", help="RFC 3339: good until then. Default: until it is revoked.")
 @json_option

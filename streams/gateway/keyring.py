@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from processors.admission import Tier
 from processors.vocabulary.access import AccessKey, is_name, named, unpack
 from processors.vocabulary.rules import SYSTEM
 from streams.gateway.caller import Caller
@@ -131,4 +132,9 @@ def _judged(key: AccessKey, is_own: bool, now_ms: int) -> tuple[Caller, AccessKe
     if not is_own and now_ms >= key.previous_until_ms:
         return Refusal.ROTATED
     tenant = "" if key.tenant == SYSTEM else key.tenant
-    return Caller(f"key:{key.prefix}", tenant, frozenset(key.permissions), key.tier), key
+    return Caller(f"key:{key.prefix}", tenant, frozenset(key.permissions), _tier(key)), key
+
+
+def _tier(key: AccessKey) -> Tier:
+    """Return a key's tier; the usual one if a later version has given it one that is not known here."""
+    return Tier(key.tier) if key.tier in set(Tier) else Tier.NORMAL

@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from processors.admission import Tier
 from processors.directives import keys
 from processors.directives.definition import Applied, Definition, Place, RefusedError
 from processors.vocabulary import rules
@@ -15,7 +16,6 @@ from processors.vocabulary.access import (
     AccessKey,
     is_hash,
     is_prefix,
-    is_tier,
 )
 from processors.vocabulary.permissions import EVERYTHING, KEY_WRITE, PERMISSIONS
 from processors.vocabulary.reasons import Problem
@@ -45,7 +45,7 @@ def _judge(wanted: CreateKey) -> tuple[Problem, ...]:
         ("prefix", is_prefix(wanted.prefix), f"must be {PREFIX_CHARACTERS} letters and digits"),
         ("hash", is_hash(wanted.hash), HASH_WRONG),
         ("permissions", 0 < len(wanted.permissions) <= PERMISSIONS_MAX and not unknown, listed),
-        ("tier", is_tier(wanted.tier), "must be a word of lower-case letters, digits and -"),
+        ("tier", wanted.tier in set(Tier), f"must be one of {', '.join(Tier)}"),
         (
             "label",
             len(wanted.label) <= LABEL_CHARACTERS_MAX and rules.is_allowed(wanted.label),
