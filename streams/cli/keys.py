@@ -44,7 +44,11 @@ def keys() -> None:
     help="May be given several times. Default: signal:write, for an operator everything.",
 )
 @click.option(
-    "--tier", type=click.Choice(list(Tier)), default=TIER, show_default=True, help="Whose rate limits hold for it."
+    "--tier",
+    type=click.Choice([tier.value for tier in Tier]),
+    default=TIER,
+    show_default=True,
+    help="Whose rate limits hold for it.",
 )
 @click.option("--label", default="", help="What it is for, in words.")
 @click.option("--expires", default="", metavar="TIME", help="RFC 3339: good until then. Default: until it is revoked.")

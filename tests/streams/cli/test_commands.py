@@ -141,3 +141,19 @@ def test_a_table_stands_in_columns_with_numbers_on_the_right() -> None:
 )
 def test_sizes_are_read_by_people(count: int | None, text: str) -> None:
     assert size(count) == text
+
+
+def test_every_option_takes_its_own_default() -> None:
+    """A choice whose default is none of its values fails only when somebody runs the command."""
+    found = 0
+    for name in cli.list_commands(click.Context(cli)):
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        commands = command.commands.values() if isinstance(command, click.Group) else (command,)
+        for each in commands:
+            for option in each.params:
+                if isinstance(option.type, click.Choice) and isinstance(option.default, str):
+                    assert option.default in {str(choice) for choice in option.type.choices}, (name, option.name)
+                    assert option.type.convert(option.default, option, None) is not None
+                    found += 1
+    assert found >= 3
