@@ -86,6 +86,33 @@ async def read_range(
             yield inside
 
 
+async def newest_of(
+    consumer: AIOKafkaConsumer, topic: str, lane: int, keeps: Callable[[bytes], bool] = lambda _: True
+) -> dict[bytes, bytes]:
+    """Return the newest values of a compacted topic's lane, what was written last behind the others. Reads it whole."""
+    partition, least, end = await assign_whole(consumer, topic, lane)
+    found: dict[bytes, bytes] = {}
+    async for records in read_range(consumer, partition, least, end):
+        for record in records:
+            key = record.key or b""
+            if not keeps(key):
+                continue
+            found.pop(key, None)
+            if record.value is not None:
+                found[key] = record.value
+    return found
+
+
+async def newest_everywhere(kafka: KafkaSettings, topics: TopicNames, lanes: int, topic: str) -> dict[bytes, bytes]:
+    """Return the newest values of all lanes of a compacted topic. Raises what `require_topics` raises."""
+    await require_topics(kafka, topics, lanes, [one for one in TOPICS if one.name == topic])
+    found: dict[bytes, bytes] = {}
+    async with committed_consumer(kafka) as consumer:
+        for lane in range(lanes):
+            found.update(await newest_of(consumer, topics.physical(topic), lane))
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Changelog:
     """The `state` topic of all lanes, as a consumer sees it that has nothing else assigned."""
@@ -110,17 +137,7 @@ class Changelog:
 
     async def fold(self, lane: int, keeps: Callable[[bytes], bool]) -> dict[bytes, bytes]:
         """Return the newest values of all keys that are to be kept: reads the lane's whole changelog."""
-        partition, least, end = await assign_whole(self.consumer, self.topic, lane)
-        found: dict[bytes, bytes] = {}
-        async for records in read_range(self.consumer, partition, least, end):
-            for record in records:
-                if not keeps(record.key):
-                    continue
-                if record.value is None:
-                    found.pop(record.key, None)
-                else:
-                    found[record.key] = record.value
-        return found
+        return await newest_of(self.consumer, self.topic, lane, keeps)
 
     async def position(self, lane: int) -> Position | None:
         """Return where a lane stands; None if it never began."""

@@ -14,8 +14,7 @@ from processors.ingest.tenant import Account
 from processors.vocabulary import topics as names
 from processors.vocabulary.rules import SYSTEM
 from streams import cluster
-from streams.access import read_access
-from streams.changelog import open_changelog
+from streams.changelog import newest_everywhere, open_changelog
 from streams.cli.access import Access, access, run
 from streams.cli.asking import ask
 from streams.cli.directives import finish
@@ -70,8 +69,8 @@ def set_(*, channel: str, tier: str, rate: float, burst: int, as_json: bool) -> 
 
 async def _limits(at: Access, gateway: str | None) -> dict[str, Any]:
     table = Table()
-    for key, value in (await read_access(at.kafka, at.topics, at.lanes)).items():
-        if key.startswith(PREFIX):
+    for name, value in (await newest_everywhere(at.kafka, at.topics, at.lanes, names.ACCESS)).items():
+        if (key := name.decode(errors="replace")).startswith(PREFIX):
             table.set(key, value)
     now_ms = time.time_ns() // 1_000_000
     tenants = []

@@ -8,7 +8,6 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -19,6 +18,7 @@ from aiokafka.structs import TopicPartition
 from streams.admin import KafkaAwayError, TopicMismatchError, TopicsMissingError, require_topics
 from streams.changelog import committed_consumer
 from streams.settings import KafkaSettings
+from streams.tasks import ended
 from streams.topics import TOPICS, TopicNames
 
 log = logging.getLogger(__name__)
@@ -109,10 +109,7 @@ class Follower:
 
     async def close(self) -> None:
         """Let go."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await ended(self._task)
 
     async def _run(self) -> None:
         wait_seconds = RETRY_SECONDS_MIN

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -23,6 +22,7 @@ from streams.admin import KafkaAwayError, TopicMismatchError, TopicsMissingError
 from streams.gateway.intake import Entry
 from streams.gateway.packing import Handed, Packer
 from streams.settings import KafkaSettings
+from streams.tasks import ended
 from streams.topics import TOPICS, TopicNames
 
 log = logging.getLogger(__name__)
@@ -146,10 +146,7 @@ class Outlet:
 
     async def close(self) -> None:
         """Finish what is being written, then let go. Bounded."""
-        if self._connecting is not None:
-            self._connecting.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._connecting
+        await ended(self._connecting)
         link, self._link = self._link, None
         if link is not None:
             await link.packer.close()

@@ -7,13 +7,13 @@ nothing but the batch before it: the less there is to do, the smaller batches ar
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from aiokafka import AIOKafkaProducer
 
 from processors.vocabulary.record import Header
+from streams.tasks import ended
 
 Place: TypeAlias = tuple[str, int]
 """A topic's name on the cluster, and a lane."""
@@ -74,9 +74,7 @@ class Packer:
     async def close(self) -> None:
         """Send nothing more."""
         for task in list(self._sending):
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await ended(task)
 
 
 def _telling(answer: "asyncio.Future[Any]") -> "Callable[[asyncio.Future[Any]], None]":

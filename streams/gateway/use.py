@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Final, Protocol
 
 import msgspec
@@ -12,6 +11,7 @@ import msgspec
 from processors.vocabulary import topics
 from processors.vocabulary.access import named
 from streams.gateway.intake import Entry
+from streams.tasks import ended
 
 log = logging.getLogger(__name__)
 
@@ -66,9 +66,7 @@ class Uses:
         """Write what is noted, within the outlet's time, and stop."""
         if self._task is None or self._outlet is None:
             return
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        await ended(self._task)
         await self._write(self._outlet)
 
     async def _run(self, outlet: Writes) -> None:

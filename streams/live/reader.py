@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from streams.changelog import committed_consumer
 from streams.described import described
 from streams.live.feed import Feed
 from streams.settings import KafkaSettings
+from streams.tasks import ended
 from streams.topics import TopicNames
 
 log = logging.getLogger(__name__)
@@ -60,10 +60,7 @@ class LiveReader:
 
     async def close(self) -> None:
         """Stop."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await ended(self._task)
 
     async def _run(self) -> None:
         self._at = {}

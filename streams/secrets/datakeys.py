@@ -15,13 +15,12 @@ from typing import Any, Final
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from aiokafka.structs import TopicPartition
 
 from processors.vocabulary import topics as names
 from processors.vocabulary.partition import lane_of
 from streams import secret
 from streams.admin import KafkaAwayError, require_topics
-from streams.changelog import committed_consumer, read_range
+from streams.changelog import committed_consumer, newest_of
 from streams.lanes.writer import stop_within
 from streams.secrets.sealing import KEY_BYTES, SealError, open_sealed, seal, unwrap, wrap
 from streams.settings import KafkaSettings, Settings
@@ -128,17 +127,8 @@ class DataKeys:
         return lane_of(tenant.encode(), self.lanes)
 
     async def _lane(self, lane: int) -> list[Wrapped]:
-        partition = TopicPartition(self.topic, lane)
-        self.consumer.assign([partition])
-        least = (await self.consumer.beginning_offsets([partition]))[partition]
-        end = (await self.consumer.end_offsets([partition]))[partition]
-        found: dict[bytes, Wrapped] = {}
-        async for records in read_range(self.consumer, partition, least, end):
-            for record in records:
-                found.pop(record.key, None)
-                if record.value is not None:
-                    found[record.key] = _decode(record.value)
-        return sorted(found.values(), key=lambda one: (one.created_ms, one.id))
+        found = map(_decode, (await newest_of(self.consumer, self.topic, lane)).values())
+        return sorted(found, key=lambda one: (one.created_ms, one.id))
 
     async def _write(self, one: Wrapped) -> None:
         await self._send(self._lane_of(one.tenant), _key(one), msgspec.json.encode(one))
