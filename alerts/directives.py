@@ -2,17 +2,18 @@
 
 from typing import Final
 
-from alerts.rule import Rule, Severity
+from processors.alerting.rule import Rule, Severity, Threshold
 from processors.telemetry import catalogue as metrics
 
 RULES: Final = (
     Rule(
-        "DirectivesRejected",
-        f'sum(rate({metrics.SIGNALS.name}{{hop="directives",outcome="rejected"}}[5m]))',
-        0.1,
-        120,
-        Severity.WARNING,
-        "Directives are being rejected: somebody or something asks for what it must not.",
-        "directives.md",
+        name="DirectivesRejected",
+        signal=f'sum(rate({metrics.SIGNALS.name}{{hop="directives",outcome="rejected"}}[5m]))',
+        threshold=Threshold(0.1, "reqps"),
+        severity=Severity.WARNING,
+        summary="Directives are being rejected: somebody or something asks for what it must not.",
+        description="{{ $value }} directives a second were rejected.",
+        runbook="directives.md",
+        for_seconds=120,
     ),
 )

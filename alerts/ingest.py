@@ -2,35 +2,30 @@
 
 from typing import Final
 
-from alerts.rule import Rule, Severity
+from processors.alerting.rule import Rule, Severity, Threshold
 from processors.telemetry import catalogue as metrics
 
 RULES: Final = (
     Rule(
-        "IngestLagHigh",
-        f"max({metrics.LAG_SECONDS.name})",
-        30,
-        120,
-        Severity.WARNING,
-        "Signals wait too long at the door.",
-        "lag.md",
+        name="LagHigh",
+        signal=f"max by (topic) ({metrics.LAG_SECONDS.name})",
+        threshold=Threshold(30, "s"),
+        severity=Severity.WARNING,
+        summary="Records wait too long before a hop steps them.",
+        description="The oldest record of {{ $labels.topic }} waits since {{ $value }} s.",
+        runbook="lag.md",
+        for_seconds=120,
+        window_seconds=0,
     ),
     Rule(
-        "IngestDeadLetters",
-        f'sum(rate({metrics.DEAD_LETTERS.name}{{hop="ingest"}}[5m]))',
-        0,
-        0,
-        Severity.WARNING,
-        "Signals are being set aside.",
-        "dead-letters.md",
-    ),
-    Rule(
-        "LedgerMismatch",
-        f"max(abs({metrics.LEDGER_MISMATCH.name}))",
-        0,
-        60,
-        Severity.CRITICAL,
-        "Records came in and are not accounted for.",
-        "ledger.md",
+        name="LedgerMismatch",
+        signal=f"max by (hop, lane) (abs({metrics.LEDGER_MISMATCH.name}))",
+        threshold=Threshold(0, "short"),
+        severity=Severity.CRITICAL,
+        summary="Records came in and are not accounted for.",
+        description="{{ $value }} records of the hop {{ $labels.hop }} in lane {{ $labels.lane }} are unaccounted for.",
+        runbook="ledger.md",
+        for_seconds=60,
+        window_seconds=0,
     ),
 )

@@ -2,14 +2,20 @@
 
 from typing import Final
 
-from dashboards.row import Panel
+from dashboards.row import Panel, Query
 from processors.telemetry import catalogue as metrics
 
 PANELS: Final = (
     Panel(
         "Directives by outcome",
         "Directives that ended, per second.",
-        f'sum by (outcome) (rate({metrics.SIGNALS.name}{{hop="directives"}}[$__rate_interval]))',
+        (
+            Query(
+                f'sum by (outcome) (rate({metrics.SIGNALS.name}{{hop="directives"}}[$__rate_interval]))',
+                "{{outcome}}",
+            ),
+        ),
         "reqps",
+        on_page=True,
     ),
 )

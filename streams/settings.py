@@ -146,8 +146,28 @@ class Settings(BaseModel):
     checkpoint_seconds: float = Field(
         3_600, ge=0, le=7 * 86_400, description="how often each lane's whole state is written down; 0: never"
     )
+    telemetry: bool = Field(
+        True, description="tell events and metrics to the topics of telemetry; /metrics is always there"
+    )
+    telemetry_seconds: float = Field(
+        2, ge=0.2, le=60, description="how often each process tells its metrics, and alerts are judged"
+    )
+    slow_seconds: float = Field(5, gt=0, le=3_600, description="a signal that took longer is told of, and traced")
+    watch_port: Port = Field(8091, description="the watch's port: charts, alerts, its metrics and health")
+    watch_url: str = Field("", description="where gateways find the watch; empty: on this machine at watch_port")
+    channels_file: str = Field("", description="TOML file of the channels that alerts are told to; empty: console only")
     trace_file: str = Field(
         "", description="file that spans of sampled signals are appended to, one JSON object a line"
+    )
+    trace_otlp_url: str = Field(
+        "", description="OTLP over HTTP: where spans are sent, such as http://host:4318/v1/traces"
+    )
+    trace_zipkin_url: str = Field("", description="Zipkin: where spans are sent, such as http://host:9411/api/v2/spans")
+    trace_share: float = Field(
+        0.0, ge=0, le=1, description="share of the requests without a traceparent that the gateway samples"
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="auto: text on a terminal, and else a JSON object a line"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="log level")
 

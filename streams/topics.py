@@ -164,6 +164,34 @@ TOPICS: Final = (
         -1,
         _INPUT_BYTES_MAX,
     ),
+    Topic(
+        names.TELEMETRY,
+        "what the processes tell of their work: each failure, and of the rest a sample",
+        Cleanup.DELETE,
+        7 * _DAY_MS,
+        _INPUT_BYTES_MAX,
+    ),
+    Topic(
+        names.METRICS,
+        "each process's metrics as they change: what charts and alerts are worked out from",
+        Cleanup.DELETE,
+        3 * _DAY_MS,
+        _INPUT_BYTES_MAX,
+    ),
+    Topic(
+        names.ALERTS,
+        "each alert's changes, and what became of telling them",
+        Cleanup.DELETE,
+        90 * _DAY_MS,
+        _INPUT_BYTES_MAX,
+    ),
+    Topic(
+        names.ALERT_SETTINGS,
+        "thresholds and silences as they are now, for every process to follow",
+        Cleanup.COMPACT,
+        -1,
+        _KEY_BYTES_MAX,
+    ),
 )
 
 INPUTS: Final = tuple(topic.name for topic in TOPICS if topic.open_to_outside)

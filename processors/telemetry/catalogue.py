@@ -100,6 +100,87 @@ GATEWAY_DENIED: Final = _counter(
     "hopline_gateway_denied_total", "Requests and events denied for their key or their tenant.", "reason"
 )
 GATEWAY_KEYS: Final = _gauge("hopline_gateway_keys", "API keys that the gateway knows.")
+
+# What each hop does, beside the above.
+HOP_ERRORS: Final = _counter("hopline_hop_errors_total", "Batches and records on which a hop raised.", "hop")
+SLOW: Final = _counter("hopline_slow_total", "Records that took longer than `slow_seconds`.", "hop")
+DEFERRED: Final = _gauge("hopline_deferred_records", "Records that wait for their tenant's turn.", "lane")
+DIRECTIVES: Final = _counter(
+    "hopline_directives_total", "Directives by kind, and where they came to.", "kind", "status"
+)
+DIRECTIVES_WAITING: Final = _gauge("hopline_directives_waiting", "Directives that wait for their time.", "lane")
+TIMER_LATENESS: Final = _histogram(
+    "hopline_timer_lateness_seconds", "From when something was due to the tick that did it.", "hop"
+)
+AGENTS: Final = _gauge("hopline_agents", "Instances of the hops' agents, by state.", "hop", "state")
+
+# The prober: seen from outside of the workers.
+PROBE_LAG_RECORDS: Final = _gauge(
+    "hopline_probe_lag_records", "Last stable offset minus what the lane has applied.", "topic", "lane"
+)
+PROBE_LAG_SECONDS: Final = _gauge(
+    "hopline_probe_lag_seconds", "Age of the oldest record that no lane has applied yet.", "topic"
+)
+PROBE_APPLIED: Final = _counter("hopline_probe_applied_total", "Offsets that lanes have applied, as seen.", "topic")
+PROBE_OPEN_RECORDS: Final = _gauge(
+    "hopline_probe_open_records", "High watermark minus last stable offset: in open transactions.", "topic", "lane"
+)
+PROBE_OPEN_SECONDS: Final = _gauge(
+    "hopline_probe_open_seconds", "How long a last stable offset has stood still below its high watermark.", "topic"
+)
+PROBE_AGE: Final = _gauge("hopline_probe_age_seconds", "Time since the prober last saw all of Kafka.")
+PROBE_FAILURES: Final = _counter("hopline_probe_failures_total", "Looks at Kafka that failed.")
+DEAD_LETTERS_WAITING: Final = _gauge(
+    "hopline_dead_letters_waiting", "Dead letters of the last day that nobody has redriven."
+)
+DEAD_LETTER_OLDEST_AGE: Final = _gauge(
+    "hopline_dead_letter_oldest_age_seconds", "Age of the oldest of those dead letters; 0 if there is none."
+)
+BACKUP_AGE: Final = _gauge("hopline_backup_age_seconds", "Time since the oldest lane's newest checkpoint.")
+
+# The ledger as worked out from the topics alone.
+LEDGER_CHECKED: Final = _gauge(
+    "hopline_ledger_checked_mismatch_records", "What the topics hold less what the ledger says.", "hop", "lane"
+)
+LEDGER_COMMITS: Final = _counter("hopline_ledger_checked_commits_total", "Commits whose books were checked.")
+LEDGER_BEHIND: Final = _gauge("hopline_ledger_checked_behind_records", "Records that the check has not read yet.")
+
+# Telemetry about telemetry.
+EVENTS: Final = _counter("hopline_telemetry_events_total", "Events told to the topic.", "event")
+EVENTS_WAITING: Final = _gauge("hopline_telemetry_waiting", "Events and samples that wait for Kafka.")
+SAMPLES: Final = _counter("hopline_telemetry_samples_total", "Values of metrics told to the topic.")
+SERIES: Final = _gauge("hopline_telemetry_series", "Series that this process shows.")
+SPANS: Final = _counter("hopline_spans_total", "Spans by what became of them.", "result")
+WATCH_SERIES: Final = _gauge("hopline_watch_series", "Series that the watch keeps.")
+WATCH_REFUSED: Final = _counter("hopline_watch_refused_series_total", "Series not kept for want of room.")
+WATCH_BEHIND: Final = _gauge("hopline_watch_behind_seconds", "Age of the newest sample that the watch has taken in.")
+
+# Alerts.
+ALERT_THRESHOLD: Final = _gauge(
+    "hopline_alert_threshold",
+    "What an alert compares with; tenant is empty for all who have none of their own.",
+    "alert",
+    "tenant",
+)
+ALERTS_FIRING: Final = _gauge("hopline_alerts_firing", "Alerts that are raised.", "alert", "severity")
+ALERT_CHECKS: Final = _counter("hopline_alert_checks_total", "Times that all rules were judged.")
+ALERT_CHECK_DURATION: Final = _histogram("hopline_alert_check_seconds", "Time to judge all rules.")
+ALERT_CHECK_FAILURES: Final = _counter("hopline_alert_check_failures_total", "Rules that could not be judged.", "alert")
+NOTIFICATIONS: Final = _counter(
+    "hopline_notifications_total", "Alerts told to channels, by what became of it.", "channel", "result"
+)
+NOTIFICATIONS_WAITING: Final = _gauge("hopline_notifications_waiting", "Alerts that wait to be told.", "channel")
+NOTIFICATION_DURATION: Final = _histogram(
+    "hopline_notification_seconds", "From an alert's change to the channel's word that it has it.", "channel"
+)
+CHANNEL_UP: Final = _gauge("hopline_channel_up", "Whether the channel took what it was told last.", "channel")
+
+# Handlers of events.
+PURCHASES: Final = _counter("hopline_purchases_total", "Purchases that signals told of.", "tenant")
+REVENUE: Final = _counter("hopline_revenue_total", "Money that signals told of, in whole units.", "tenant", "currency")
+ERRORS_SEEN: Final = _counter("hopline_errors_seen_total", "Failures that events told of.", "event", "reason")
+SLOW_SEEN: Final = _counter("hopline_slow_seen_total", "Work that events told of as slow.", "event")
+
 BUILD: Final = _gauge("hopline_build_info", "Always 1; the labels tell the version.", "version")
 
 METRICS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

@@ -18,6 +18,9 @@ INTEGRATION_WRITE: Final = "integration:write"
 REPLAY_WRITE: Final = "replay:write"
 STATE_READ: Final = "state:read"
 STATE_WRITE: Final = "state:write"
+METRIC_READ: Final = "metric:read"
+ALERT_READ: Final = "alert:read"
+ALERT_WRITE: Final = "alert:write"
 
 PERMISSIONS: Final = {
     SIGNAL_READ: "see signals as they come",
@@ -34,6 +37,9 @@ PERMISSIONS: Final = {
     REPLAY_WRITE: "let replays begin and end",
     STATE_READ: "have a tenant's state written down",
     STATE_WRITE: "clear a tenant's state",
+    METRIC_READ: "see how the pipeline works: charts, and a tenant's own figures",
+    ALERT_READ: "see alerts, their thresholds and silences",
+    ALERT_WRITE: "move thresholds, silence alerts and try channels",
 }
 """The closed list, with what each allows. `*` is all of it, of today and of later versions."""
 

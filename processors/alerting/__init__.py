@@ -1,0 +1,1 @@
+"""Alerts as a machine: what is compared with what, when one is raised, told and cleared."""
