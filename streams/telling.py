@@ -105,7 +105,8 @@ class Telling:
         self._settings = settings
         self._kafka: KafkaSettings = settings.cluster(bootstrap)
         self._job = job
-        self._port = port
+        self.instance: Final = f"{socket.gethostname()}:{port}"
+        """Which process this is, as Prometheus would name it."""
         self._changes = Changes(metrics)
         self._shares = Shares()
         self._waiting: deque[Told] = deque()
@@ -115,11 +116,6 @@ class Telling:
         self._told_points = metrics.counter(catalogue.SAMPLES).of()
         self._series = metrics.gauge(catalogue.SERIES).of()
         metrics.gauge(catalogue.EVENTS_WAITING).of().set_function(lambda: len(self._waiting))
-
-    @property
-    def instance(self) -> str:
-        """Which process this is, as Prometheus would name it."""
-        return f"{socket.gethostname()}:{self._port}"
 
     def tell(self, one: Told) -> None:
         """See `Tells`."""
