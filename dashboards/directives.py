@@ -14,7 +14,7 @@ SECTIONS: Final = (
         (
             Panel(
                 "Directives by status",
-                "Where directives came to, per second: requested, accepted, running, succeeded, failed, rejected, …",
+                "Where directives came to, per second: requested, accepted, running, succeeded, failed and so on.",
                 (Query(ask.per_second(metrics.DIRECTIVES, "status"), "{{status}}"),),
                 "cps",
                 width=8,

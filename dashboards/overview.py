@@ -3,7 +3,7 @@
 from typing import Final
 
 from dashboards import ask, slo
-from dashboards.row import Dashboard, Panel, Query, Section, Shape
+from dashboards.row import Dashboard, Panel, Query, Section, Shape, Variable
 from processors.telemetry import catalogue as metrics
 
 _END_TO_END: Final = 'flow="ingest"'
@@ -173,4 +173,5 @@ DASHBOARD: Final = Dashboard(
         Section("Service level", _OBJECTIVE),
         Section("Processes", _PROCESSES),
     ),
+    (Variable("tenant", "Tenant", ask.series(metrics.SIGNALS)),),
 )
