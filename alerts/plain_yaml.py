@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
-Value: TypeAlias = "str | int | float | bool | Mapping[str, Value] | Sequence[Value]"
+Value: TypeAlias = "str | int | bool | Mapping[str, Value] | Sequence[Value]"
 TEXT_CHARACTERS_MAX: Final = 100
 """Lists of text that are longer stand one below the other."""
 _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*|[0-9]+(ms|s|m|h|d)")
@@ -35,7 +35,7 @@ def _behind(head: str, value: Value) -> Iterator[str]:
             yield from _indented(iter(value.split("\n")))
         else:
             yield f"{head} {_text(value)}"
-    elif isinstance(value, bool | int | float):
+    elif isinstance(value, bool | int):
         yield f"{head} {json.dumps(value)}"
     elif not value:
         yield f"{head} {'{}' if isinstance(value, Mapping) else '[]'}"
