@@ -175,3 +175,7 @@ def test_it_is_shown_from_the_start() -> None:
     assert f'{catalogue.HOP_ERRORS.name}{{hop="directives"}} 0.0' in shown
     assert f'{catalogue.GATEWAY_REQUESTS.name}{{status="500"}} 0.0' in shown
     assert f'{catalogue.DIRECTIVES.name}{{kind="hopline.tenant.set",status="failed"}} 0.0' in shown
+
+
+def test_moments_are_those_of_checks() -> None:
+    assert not [(case.rule, at) for case in CASES for at in case.moments if at.seconds % case.every_seconds]
