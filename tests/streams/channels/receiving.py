@@ -158,8 +158,8 @@ class MailServer:
                 case "DATA":
                     if await self._reply(writer, "DATA", b"354 go on"):
                         text = await reader.readuntil(b"\r\n.\r\n")
-                        self.mails.append(BytesParser(policy=policy).parsebytes(text[:-5]))
-                        await self._reply(writer, "END", b"250 taken")
+                        if await self._reply(writer, "END", b"250 taken"):
+                            self.mails.append(BytesParser(policy=policy).parsebytes(text[:-5]))
                 case "QUIT":
                     await self._reply(writer, "QUIT", b"221 bye")
                     return
