@@ -91,13 +91,14 @@ class _Reader:
 
     def secret(self, name: str, channel: Common, what: str) -> str:
         """Return a secret; empty if none is given, or it cannot be had."""
-        found = self._found(name, channel, what)
-        self.hidden.add(found)
-        return found
-
-    def _found(self, name: str, channel: Common, what: str) -> str:
         way = next((way for way in channel.ways_of(what) if getattr(channel, way)), "")
         given = str(getattr(channel, way)) if way else ""
+        found = self._found(name, way, given)
+        if found != given:
+            self.hidden.add(found)
+        return found
+
+    def _found(self, name: str, way: str, given: str) -> str:
         where = f"channels.{name}.{way}"
         if way.endswith(FROM_FILE):
             return self._file(where, self.path(given))
