@@ -18,6 +18,7 @@ from streams.channels.mail import Email, Server
 from streams.channels.pagerduty import PagerDuty
 from streams.channels.sending import Hidden, Sender
 from streams.channels.settings import (
+    CALLS,
     CONSOLE,
     FROM_ENVIRONMENT,
     FROM_FILE,
@@ -76,7 +77,7 @@ def load(path: str, *, application: str, environment: Mapping[str, str] | None =
 def console(hand: Callable[[Notice], None]) -> Channel:
     """Return the channel to the page, which needs no file."""
     pace = Pace(group_by=(), group_wait_ms=0, group_interval_ms=0, repeat_ms=0)
-    return Channel(CONSOLE, CONSOLE, Console(hand), pace=pace)
+    return Channel(CONSOLE, CONSOLE, Console(hand), Route(frozenset(CALLS)), pace)
 
 
 @dataclass(slots=True)
