@@ -34,8 +34,8 @@ MESSAGE_CHARACTERS_MAX: Final = 16_000
 
 IDS: Final = ("tenant", "hop", "lane", "record", "signal", "directive", "trace_id")
 """What a line can be about, in the order in which it is shown."""
-_NOTHING: Final[Mapping[str, str | int]] = {}
-_ABOUT: Final[ContextVar[Mapping[str, str | int]]] = ContextVar("about", default=_NOTHING)
+NOTHING: Final[Mapping[str, str | int]] = {}
+_ABOUT: Final[ContextVar[Mapping[str, str | int]]] = ContextVar("about", default=NOTHING)
 _COLOURS: Final = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -53,6 +53,11 @@ def about(**ids: str | int) -> Iterator[None]:
         yield
     finally:
         _ABOUT.reset(token)
+
+
+def add(**ids: str | int) -> None:
+    """Let each line from here on say more, until `begin_about` or the end of the task."""
+    _ABOUT.set({**_ABOUT.get(), **ids})
 
 
 def begin_about(ids: Mapping[str, str | int]) -> None:
