@@ -14,6 +14,7 @@ from processors.step import Outcome
 from processors.telemetry import catalogue, events
 from processors.telemetry.event import Event, Told, told
 from processors.telemetry.tenants import ActiveTenants
+from processors.vocabulary import topics
 from streams.lanes.ports import Took
 from streams.metrics import Metrics
 from streams.tracing import Tracer
@@ -163,6 +164,8 @@ class LaneObserver:
     def _count_failure(self, lane: int, hop: str, hop_error: BaseException) -> None:
         self._failures.of(str(lane)).inc()
         self._errors.of(hop).inc()
+        if self._tracer is not None:
+            self._tracer.raised(lane, hop_error, hop=hop, at_ms=time.time() * 1_000)
         error = {"error": f"{type(hop_error).__name__}"}
         self._tells.tell(told(events.HOP_EXCEPTION, _now_ms(), {}, error, hop=hop, lane=lane))
 
@@ -179,6 +182,8 @@ class LaneObserver:
             self._late.of(hop).observe_many([late / 1_000 for late in late_ms])
         self._commit_duration.observe(took.committed_ms / 1_000)
         self._count_ages(lane, commit, took, now_ms)
+        if self._tracer is not None:
+            self._tracer.committed(lane, commit, took, now_ms)
         ledger = commit.position.ledger
         self._count_ledger(str(lane), ledger)
 
@@ -213,11 +218,9 @@ class LaneObserver:
         end_to_end.observe_many(ages)
         waited = (took.committed_ms + took.stepped_ms) / 1_000
         self._queue_wait.of(flow).observe_many([age - waited for age in ages])
-        if commit.spans:
-            for span in commit.spans:
+        for span in commit.spans:
+            if span.topic == topics.SIGNALS_IN and not span.error:
                 end_to_end.exemplify((now_ms - span.began_ms) / 1_000, span.trace_id, now_ms / 1_000)
-            if self._tracer is not None:
-                self._tracer.committed(commit.spans, ended_ms=int(now_ms))
         worst = max(ages)
         if worst > self._slow_seconds:
             slow = sum(age > self._slow_seconds for age in ages)
