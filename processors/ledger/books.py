@@ -60,13 +60,19 @@ class Books:
         written = Written(lane, self.count, ended, telling, max(1_024, ORDER_TENANTS_MAX // share))
         return LaneBooks(lane, Chain(lane), written, Moves(lane, ended))
 
-    def begin(self, lane: int, base: Position | None) -> None:
+    def begin(self, lane: int, base: Position | None, directives_from: int = 0) -> None:
         """Begin a lane's books behind its position, of which all that was written after it will be fed."""
+        self.restart(lane, directives_from)
         self.lanes[lane].begin(base)
 
-    def restart(self, lane: int) -> None:
-        """Begin a lane's books anew with what comes, for something of it was passed over."""
+    def restart(self, lane: int, directives_from: int = 0) -> None:
+        """Begin a lane's books anew with what comes: all that is written after the first commit that will be fed.
+
+        What `directives` holds before an offset is what waits to be read back.
+        """
+        self.newer.discard(lane)
         self.lanes[lane].restart()
+        self.lanes[lane].written.directives_from = directives_from
         self._barriers.pop(lane, None)
 
     def take(self, topic: str, lane: int, records: Sequence[Record]) -> None:
@@ -77,8 +83,8 @@ class Books:
         try:
             self._note(self._taken(books, topic, lane, records))
         except NewerFormatError:
-            self.newer.add(lane)
             self.restart(lane)
+            self.newer.add(lane)
 
     def overfull(self) -> bool:
         """Tell whether more waits than is kept: the caller is to begin anew with what comes."""

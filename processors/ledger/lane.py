@@ -55,17 +55,19 @@ class LaneBooks:
     """Commits of this time or later may still come to be judged."""
     judged: int = 0
     skipped: int = 0
+    reached: int = -1
+    """The last commit number that was judged or passed over; -1 before the first."""
 
     def begin(self, base: Position | None) -> None:
         """Begin behind a position of which nothing after it has been missed."""
         self.anchor = base or Position()
+        self._pass_over(self.anchor.sequence)
         self.written.closed_ms = self.anchor.now_ms
         self.sure_from = self.anchor.sequence
         self.chain.begin(self.anchor)
 
     def lose(self) -> None:
         """Begin anew with the next cut: what lies before it cannot be judged. Nothing was left out in the reading."""
-        self.skipped += len(self.chain.entries)
         self.anchor = None
         self.written.closed_ms = -1
         self.chain.entries.clear()
@@ -78,6 +80,10 @@ class LaneBooks:
         self.written.restart()
         self.inputs.restart()
         self.moves.restart()
+
+    def _pass_over(self, sequence: int) -> None:
+        self.skipped += max(0, sequence - self.reached) if self.reached >= 0 else 0
+        self.reached = sequence
 
     def overfull(self) -> bool:
         """Tell whether more waits than is kept."""
@@ -117,7 +123,7 @@ class LaneBooks:
     def _anchor(self, sequence: int) -> None:
         """Begin here: what was written up to this commit may have been missed in part."""
         self.anchor = self.chain.positions[sequence]
-        self.skipped += sum(number <= sequence for number in self.chain.entries)
+        self._pass_over(sequence)
         self.sure_from = max(self.sure_from, sequence)
         self._close(self.anchor, everything=False)
         for topic in INPUTS:
@@ -160,6 +166,7 @@ class LaneBooks:
         self.moves.moved(before.now_ms, after.now_ms, _grown(before, after, INGEST, Outcome.MOVED), times)
         self.anchor = after
         self.judged += len(numbers)
+        self.reached = sequence
 
     def _orphan(self, at_ms: int, group: Group) -> Iterator[Finding]:
         if group.outputs:

@@ -83,6 +83,8 @@ class Written:
     closed_ms: int = -1
     """What was written before this time has been judged; what comes of it now is too late."""
     runs: dict[str, _Run] = field(default_factory=lambda: {topic: _Run() for topic in (*OUTPUTS, topics.JOURNAL)})
+    directives_from: int = 0
+    """Those before it were written before the check began, and are read for what they are to their hop."""
     _order: dict[bytes, int] = field(default_factory=dict)
 
     def restart(self) -> None:
@@ -107,6 +109,8 @@ class Written:
         """Take the next records of one of `OUTPUTS`."""
         run = self.runs[topic]
         for record in records:
+            if topic == topics.DIRECTIVES and record.offset < self.directives_from:
+                continue
             yield from self.follows(topic, run, record)
             if record.timestamp < self.closed_ms:
                 yield from self._late(topic, record)
