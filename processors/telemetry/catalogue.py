@@ -162,6 +162,11 @@ LEDGER_CHECKED: Final = _gauge(
 )
 LEDGER_COMMITS: Final = _counter("hopline_ledger_checked_commits_total", "Commits whose books were checked.")
 LEDGER_BEHIND: Final = _gauge("hopline_ledger_checked_behind_records", "Records that the check has not read yet.")
+LEDGER_SKIPPED: Final = _counter(
+    "hopline_ledger_checked_skipped_total",
+    "Commits left out, for the check was too far behind or something was missed.",
+)
+LEDGER_FINDINGS: Final = _counter("hopline_ledger_checked_findings_total", "What the check has found.", "fault")
 
 # Telemetry about telemetry.
 EVENTS: Final = _counter("hopline_telemetry_events_total", "Events told to the topic.", "event")
