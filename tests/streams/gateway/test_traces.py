@@ -6,6 +6,7 @@ from typing import Any, Final, cast
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from typing_extensions import override
 
 from processors.telemetry import trace
 from processors.telemetry.trace import Kind, Span
@@ -28,7 +29,8 @@ class Kept(Tracer):
     def __init__(self) -> None:
         self.spans: list[Span] = []
 
-    def take(self, found: Sequence[Span], *, dropped: int = 0) -> None:  # type: ignore[explicit-override]
+    @override
+    def take(self, found: Sequence[Span], *, dropped: int = 0) -> None:
         assert not dropped
         self.spans += found
 
