@@ -7,6 +7,8 @@ from heapq import nlargest
 from operator import itemgetter
 from typing import Final, Protocol
 
+from processors.directives import kinds
+from processors.directives.record import Status
 from processors.lane import Commit, ledger_mismatches
 from processors.step import Outcome
 from processors.telemetry import catalogue, events
@@ -104,6 +106,9 @@ class LaneObserver:
         self._dead = metrics.counter(catalogue.DEAD_LETTERS)
         self._slow = metrics.counter(catalogue.SLOW)
         self._directives = metrics.counter(catalogue.DIRECTIVES)
+        for kind in kinds.BY_NAME:
+            # Shown as 0 from the start: an alert asks whether there is one more.
+            self._directives.of(kind, Status.FAILED.value)
         self._late = metrics.histogram(catalogue.TIMER_LATENESS)
         self._deferred = metrics.gauge(catalogue.DEFERRED)
         self._waiting = metrics.gauge(catalogue.DIRECTIVES_WAITING)
@@ -186,6 +191,8 @@ class LaneObserver:
         for (hop, outcome), tenants in commit.tally.items():
             if outcome is Outcome.HANDLED:
                 self._tenants.look(tenants, now_ms / 1_000)
+            elif outcome is Outcome.DEFERRED and (waits := sum(by for by in tenants.values() if by > 0)):
+                self._sample(events.SIGNAL_DEFERRED, {"count": waits}, {}, hop, lane, int(now_ms))
             named = self._tenants.named(tenants)
             for tenant, by in named.items():
                 # What is released from a queue was counted when it came in.

@@ -105,10 +105,13 @@ class Telling:
         self._settings = settings
         self._kafka: KafkaSettings = settings.cluster(bootstrap)
         self._job = job
-        self._port = port
+        self.instance: Final = f"{socket.gethostname()}:{port}"
+        """Which process this is, as Prometheus would name it."""
         self._changes = Changes(metrics)
         self._shares = Shares()
         self._waiting: deque[Told] = deque()
+        self._lost = 0
+        """Told to nobody since the last time that somebody could be told."""
         self._task: asyncio.Task[None] | None = None
         self._events = metrics.counter(catalogue.EVENTS)
         self._dropped = metrics.counter(catalogue.TELEMETRY_DROPPED).of()
@@ -116,18 +119,13 @@ class Telling:
         self._series = metrics.gauge(catalogue.SERIES).of()
         metrics.gauge(catalogue.EVENTS_WAITING).of().set_function(lambda: len(self._waiting))
 
-    @property
-    def instance(self) -> str:
-        """Which process this is, as Prometheus would name it."""
-        return f"{socket.gethostname()}:{self._port}"
-
     def tell(self, one: Told) -> None:
         """See `Tells`."""
         if not self._settings.telemetry:
             return
         if len(self._waiting) >= WAITING_MAX:
             self._waiting.popleft()
-            self._dropped.inc()
+            self._drop(1)
         self._waiting.append(msgspec.structs.replace(one, process=f"{self._job}@{self.instance}"))
 
     def sample(self, event: Event, make: Callable[[], Told]) -> None:
@@ -137,6 +135,10 @@ class Telling:
         one_in = self._shares.one_in(event.name, time.monotonic())
         if one_in:
             self.tell(msgspec.structs.replace(make(), one_in=float(one_in)))
+
+    def _drop(self, count: int) -> None:
+        self._dropped.inc(count)
+        self._lost += count
 
     def start(self) -> None:
         """Begin to tell, in the background."""
@@ -203,8 +205,11 @@ class Telling:
                 await asyncio.gather(*sending)
         except (KafkaError, OSError, TimeoutError):
             self._changes.forget()
-            self._dropped.inc(len(taken) or 1)
+            self._drop(len(taken) or 1)
             raise
+        if self._lost:
+            self.tell(told(events.SYSTEM_DROPPED, _now_ms(), {"count": self._lost}))
+            self._lost = 0
         for one in taken:
             self._events.of(one.event).inc()
 
@@ -212,7 +217,7 @@ class Telling:
         whole, points = self._changes.next()
         self._series.set(self._changes.series)
         if self._changes.refused:
-            self._dropped.inc(self._changes.refused)
+            self._drop(self._changes.refused)
         self._told_points.inc(len(points))
         now_ms = _now_ms()
         sample = Sample(samples.VERSION, self._job, self.instance, now_ms, whole, leaving, points)

@@ -108,6 +108,7 @@ class Serving:
         directives = Directives(self.outlet, self.access, ends, load, requester_key, traces)
         recent = Recent()
         signals = Signals(History(home_of(settings)), self.access, recent)
+        self.access.uses.tells = self.telling
         parts = (tail, directives, signals)
         self.gateway = Gateway(
             settings, self.outlet, metrics, parts, self.access, recent, tells=self.telling, traces=traces

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import shutil
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -19,7 +20,7 @@ from processors.step import Hop
 from processors.telemetry import catalogue, events
 from processors.telemetry.event import told
 from streams.admin import admin_client, ensure_topics
-from streams.agents.host import AgentHost
+from streams.agents.host import AgentHost, instances
 from streams.lanes import checkpoint
 from streams.lanes.kafka import ClusterLanes
 from streams.lanes.membership import Membership
@@ -218,8 +219,17 @@ class LaneService(Service):
             gauge(catalogue.LOOP_LAG).of().set(self._watchdog.loop_lag_seconds)
             if self._store is not None:
                 gauge(catalogue.STATE_BYTES).of().set(self._store.bytes_on_disk())
+                gauge(catalogue.DISK_FREE).of().set(shutil.disk_usage(self.settings.data_dir).free)
             self._lag_gauges()
+            self._agent_gauges()
             await asyncio.sleep(GAUGES_SECONDS)
+
+    def _agent_gauges(self) -> None:
+        agents, there = self.metrics.gauge(catalogue.AGENTS), instances(self.settings)
+        for hop, busy in self._agents.busy.items():
+            agents.of(hop, "busy").set(min(busy, there))
+            agents.of(hop, "idle").set(max(0, there - busy))
+            agents.of(hop, "waited_for").set(max(0, busy - there))
 
     def _lag_gauges(self) -> None:
         """Lag per lane; age and batches in flight over all of them. An idle lane has none."""
