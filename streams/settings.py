@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from processors.alerting.rule import Threshold
 from processors.directives import DirectivesSettings
 from processors.formats import NEWEST, OLDEST_READ
 from processors.ingest import IngestSettings, Over, Policy
@@ -194,11 +195,13 @@ class Settings(BaseModel):
             self.kafka_key_file,
         )
 
-    def directives(self, requester_key: bytes = b"") -> DirectivesSettings:
+    def directives(
+        self, requester_key: bytes = b"", alerts: Mapping[str, Threshold | None] | None = None
+    ) -> DirectivesSettings:
         """Return what the directives hop is told."""
         granted = self.command_permissions.split(",")
         permissions = frozenset(filter(None, (name.strip() for name in granted)))
-        return DirectivesSettings(self.ingest(), permissions, requester_key)
+        return DirectivesSettings(self.ingest(), permissions, requester_key, alerts or {})
 
     def ingest(self) -> IngestSettings:
         """Return what the ingest hop is told."""

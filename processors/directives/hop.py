@@ -6,12 +6,13 @@ whom (`requester`). It ends within the commit that steps it, or waits in state f
 new status, the signal that tells of it and the audit entry are one transaction: nobody hears of a change before it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
+from processors.alerting.rule import Threshold
 from processors.dead_letters import condemn, set_aside
 from processors.directives import audit, kinds, requester
 from processors.directives.audit import Told
@@ -75,6 +76,8 @@ class DirectivesSettings:
     """What those may ask for who can write to `commands`."""
     requester_key: bytes = field(default=b"", repr=False)
     """Checks who asks through a gateway; without it nobody is believed to."""
+    alerts: Mapping[str, Threshold | None] = field(default_factory=dict)
+    """The alerts that there are, with the bounds of their thresholds: the core does not know the rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +193,8 @@ class DirectivesHop:
         self._end(step, tenant, directive, applied)
 
     def _place(self, step: Step, tenant: str, directive: Directive) -> Place:
-        return Place(step, tenant, self.settings.ingest, frozenset(directive.granted))
+        settings, granted = self.settings, frozenset(directive.granted)
+        return Place(step, tenant, settings.ingest, granted, directive.requester, directive.id, settings.alerts)
 
     def _run(self, step: Step, tenant: str, directive: Directive, definition: Definition[Any], payload: object) -> None:
         """Carry a directive out. One that is refused changes nothing."""
