@@ -1,0 +1,100 @@
+"""Thresholds and silences as they are now: a view of the topic `alert-settings`, and the metric that shows thresholds.
+
+Every process runs it, so that Prometheus compares with the same numbers as the watch, whichever it scrapes.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+from typing_extensions import override
+
+from processors.alerting.rule import Rule
+from processors.alerting.settings import ALL, AlertSettings
+from processors.alerting.thresholds import Thresholds
+from processors.telemetry import catalogue
+from processors.vocabulary import topics as names
+from streams.gateway.following import Follower
+from streams.metrics import Metrics
+from streams.settings import Settings
+
+log = logging.getLogger(__name__)
+
+OVERRIDES_SHOWN_MAX: Final = 500
+"""As series of a process. More are in force, and the watch judges by them; Prometheus sees the first so many."""
+PROBLEMS_LOGGED_MAX: Final = 20
+"""Of one reading; the topic may be full of what cannot be read."""
+
+
+class ThresholdsView:
+    """What was decided about alerts: a `View`. Before anything was read the rules' own defaults are in force."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._rules = tuple(rules)
+        self.settings = AlertSettings()
+        self.thresholds = Thresholds(self._rules)
+        self._next = AlertSettings()
+        self._reading = False
+        self._problems = 0
+
+    def begin(self) -> None:
+        """See `View.begin`."""
+        self._next = AlertSettings()
+        self._reading, self._problems = True, 0
+
+    def take(self, record: Any) -> None:
+        """See `View.take`."""
+        wrong = (self._next if self._reading else self.settings).take(record.key, record.value)
+        if wrong:
+            self._problems += 1
+            if self._problems <= PROBLEMS_LOGGED_MAX:
+                log.warning("the alerts' settings: %s", wrong)
+        if not self._reading:
+            self._renew()
+
+    def complete(self) -> None:
+        """See `View.complete`."""
+        self.settings, self._reading = self._next, False
+        self._renew()
+
+    def _renew(self) -> None:
+        # Made anew and put in place whole: others may be reading the old one.
+        thresholds = Thresholds(self._rules)
+        for one in self.settings.overrides():
+            thresholds.set(one.alert, one.tenant, one.value)
+        self.thresholds = thresholds
+
+    def silenced(self, alert: str, labels: Mapping[str, str], now_ms: int) -> bool:
+        """Tell whether nobody is to be told of an alert now."""
+        return self.settings.silenced(alert, labels, now_ms) is not None
+
+
+class ThresholdsShown(Collector):
+    """The thresholds as a metric: the defaults of all rules, and of tenants the first so many that were moved."""
+
+    def __init__(self, view: ThresholdsView) -> None:
+        self._view = view
+
+    @override
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """See `prometheus_client.registry.Collector`."""
+        metric = catalogue.ALERT_THRESHOLD
+        shown = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+        overrides = 0
+        for labels, value in self._view.thresholds.samples():
+            overrides += labels["tenant"] != ALL
+            if labels["tenant"] == ALL or overrides <= OVERRIDES_SHOWN_MAX:
+                shown.add_metric([labels[name] for name in metric.labels], value)
+        yield shown
+
+
+def follow(settings: Settings, bootstrap: str, metrics: Metrics, rules: Iterable[Rule]) -> tuple[Follower, ThresholdsView]:
+    """Return the view of this process and what keeps it fresh; start that, and close it. The metric is shown from now."""
+    view = ThresholdsView(rules)
+    metrics.registry.register(ThresholdsShown(view))
+    follower = Follower(
+        settings.cluster(bootstrap), settings.topics, names.ALERT_SETTINGS, lanes=settings.lanes, view=view
+    )
+    return follower, view
