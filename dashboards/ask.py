@@ -3,9 +3,11 @@
 Each selector is narrowed by the dashboard's job and instance. `where` adds matchers: `hop="ingest",tenant=~"$tenant"`.
 """
 
+from typing import Final
+
 from processors.telemetry.catalogue import Metric
 
-RATE: str = "$__rate_interval"
+RATE: Final = "$__rate_interval"
 
 
 def series(metric: Metric, where: str = "", *, suffix: str = "") -> str:
@@ -53,14 +55,24 @@ def worst(metric: Metric, *by: str, where: str = "") -> str:
     return f"{_by('max', by)} ({series(metric, where)})"
 
 
+def mean_ever(metric: Metric) -> str:
+    """Return the mean of all that a histogram has observed: for what is too rare for a rate."""
+    return f"sum({series(metric, suffix='_sum')}) / sum({series(metric, suffix='_count')})"
+
+
+def quantile_ever(share: float, metric: Metric) -> str:
+    """Return a quantile of all that a histogram has observed."""
+    return f"histogram_quantile({share:g}, sum by (le) ({series(metric, suffix='_bucket')}))"
+
+
 def least(metric: Metric, *by: str, where: str = "") -> str:
     """Return a gauge's least value, by labels."""
     return f"{_by('min', by)} ({series(metric, where)})"
 
 
 def share(part: str, whole: str) -> str:
-    """Return a part of a whole. It is empty where the whole is nothing: nobody has seen a share of that."""
-    return f"({part}) / ({whole} > 0)"
+    """Return a part of a whole, two rates."""
+    return f"{part} / {whole}"
 
 
 def _by(function: str, labels: tuple[str, ...]) -> str:

@@ -21,11 +21,6 @@ class Shape(StrEnum):
     TABLE = "table"
     HEAT = "heatmap"
 
-    @property
-    def instant(self) -> bool:
-        """Whether only what is true now is asked for."""
-        return self in {Shape.BARS, Shape.TABLE}
-
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -56,11 +51,18 @@ class Panel:
     runbook: str = ""
     """File under `docs/runbooks/` that says what to do when it looks wrong."""
     stacked: bool = False
+    now_only: bool = False
+    """Whether it is asked for now only, not for the time shown: a window of days is too much for each point."""
 
     @property
     def slug(self) -> str:
         """The title in lower case, words joined by `-`."""
         return slug(self.title)
+
+    @property
+    def instant(self) -> bool:
+        """Whether only what is true now is asked for."""
+        return self.now_only or self.shape in {Shape.BARS, Shape.TABLE}
 
     @property
     def of_tenants(self) -> bool:

@@ -1,0 +1,156 @@
+"""A whole pipeline of its own, and traffic of every kind through it: what an operator could meet within an hour."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+from aiokafka import AIOKafkaProducer
+from typing_extensions import override
+
+from processors.directives.kinds import limits, replay, tenant_set
+from processors.vocabulary import topics
+from processors.vocabulary.partition import lane_of
+from streams.cli.children import Keeper
+from streams.cli.stack import Stack
+from streams.demo.mix import stream
+from streams.demo.source import Source
+from streams.settings import load
+from tests.integration.command_line import CommandLine
+from tests.integration.faulty_worker import RAISE
+from tests.integration.pipeline import FAULTY, PLAIN, event, free_port
+
+TENANTS: Final = 30
+"""More than have a label of their own."""
+PER_SECOND: Final = 150.0
+PAUSE_SECONDS: Final = 1.0
+DEFERRED: Final = "deferred"
+REQUEST_SECONDS_MAX: Final = 20.0
+
+
+class FaultyStack(Stack):
+    """What `hopline up` starts, with a worker whose door raises on records that ask for it."""
+
+    @override
+    def _keeper(self, name: str, arguments: tuple[str, ...], slot: int, *, may_end: bool = False) -> Keeper:
+        swapped = (FAULTY, *arguments[1:]) if arguments[0] == PLAIN else arguments
+        return super()._keeper(name, swapped, slot, may_end=may_end)
+
+
+class Site:
+    """A pipeline that runs, and a terminal beside it."""
+
+    def __init__(self, stack: Stack, line: CommandLine) -> None:
+        self.stack = stack
+        self.line = line
+
+    def targets(self) -> dict[str, list[str]]:
+        """Return what a Prometheus scrapes: the addresses by job."""
+        urls = {
+            "worker": list(self.stack.worker_urls),
+            "gateway": [self.stack.gateway_url],
+            "history": [self.stack.history_url],
+            "watch": [url] if (url := getattr(self.stack, "watch_url", "")) else [],
+        }
+        return {job: [url.removeprefix("http://") for url in found] for job, found in urls.items() if found}
+
+
+@asynccontextmanager
+async def site(folder: Path, say: Callable[[str], None]) -> AsyncIterator[Site]:
+    """Run a pipeline in a folder."""
+    ports = {f"{name}_PORT": str(free_port()) for name in ("GATEWAY", "WEB", "HISTORY", "WATCH")}
+    line = CommandLine(folder, **ports, TELEMETRY_SECONDS="1", TRACE_SHARE="0.2", SLOW_SECONDS="0.02")
+    ours = {name: value for name, value in line.environment.items() if name.startswith("HOPLINE_")}
+    async with FaultyStack(load(ours), processes=1, tell=say, overrides=ours) as stack:
+        yield Site(stack, line)
+
+
+async def feed(site: Site) -> None:
+    """Send all kinds of traffic until cancelled."""
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_trickle(site))
+        tasks.create_task(_over_http(site))
+        tasks.create_task(_straight(site))
+        tasks.create_task(_ask(site))
+
+
+async def _trickle(site: Site) -> None:
+    """The demo's mix: good, doubled, bad and misplaced signals, half of them over HTTP."""
+    settings = site.stack.settings
+    samples = stream(1, TENANTS, run=f"{time.time_ns():x}", large_max=1)
+    async with Source(
+        site.stack.kafka, settings.topics, lanes=settings.lanes, gateway_url=site.stack.gateway_url
+    ) as source:
+        await source.trickle(samples, PER_SECOND)
+
+
+async def _over_http(site: Site) -> None:
+    """What a gateway refuses, denies and answers, and directives of all fates."""
+    timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS_MAX)
+    async with aiohttp.ClientSession(site.stack.gateway_url, timeout=timeout) as http:
+        number = 0
+        while True:
+            number += 1
+            with suppress(aiohttp.ClientError, TimeoutError):
+                for body in _directives(number):
+                    await _post(http, "/v1/directives", json.dumps(body).encode())
+                await _post(http, "/v1/signals", b"{", {"Content-Type": "application/cloudevents+json"})
+                await _post(http, "/v1/signals", event("acme", number), {"Authorization": "Bearer hk_nobody_nothing"})
+                batch = b"[%s,%s]" % (event("acme", number), event("bolt", number))
+                await _post(http, "/v1/signals", batch, {"Content-Type": "application/cloudevents-batch+json"})
+                for path in ("/v1/limits", "/v1/nothing", "/healthz"):
+                    async with http.get(path) as answer:
+                        await answer.read()
+            await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def _post(http: aiohttp.ClientSession, path: str, body: bytes, headers: dict[str, str] | None = None) -> None:
+    async with http.post(path, data=body, headers={"Content-Type": "application/json", **(headers or {})}) as answer:
+        await answer.read()
+
+
+def _directives(number: int) -> list[dict[str, Any]]:
+    """Directives that succeed, that are rejected, that wait."""
+    later = "2999-01-01T00:00:00Z"
+    slow = {"rate_per_second": 2, "burst": 1, "queue_records": 500}
+    return [
+        {"tenant": DEFERRED, "name": tenant_set.DEFINITION.name, "data": slow},
+        {"tenant": "nobody-at-all", "name": limits.DEFINITION.name, "data": {"rate_per_second": number, "burst": 1}},
+        {"tenant": "acme", "name": replay.FINISH, "data": {"replay": f"none-{number}"}},
+        {"tenant": "acme", "name": tenant_set.DEFINITION.name, "data": {"burst": 50}, "notbefore": later},
+    ]
+
+
+async def _straight(site: Site) -> None:
+    """Past the gateway: records on which the door raises, those of a tenant that must wait, unreadable commands."""
+    settings = site.stack.settings
+    signals_in, commands = settings.topics.physical(topics.SIGNALS_IN), settings.topics.physical(topics.COMMANDS)
+    producer = AIOKafkaProducer(**site.stack.kafka.client_options())
+    await producer.start()
+    try:
+        number = 0
+        while True:
+            number += 1
+            lane = lane_of(DEFERRED.encode(), settings.lanes)
+            values = [event(DEFERRED, 10 * number + each) for each in range(5)]
+            values.append(event(DEFERRED, -number, data=RAISE.decode()))
+            for value in values:
+                await producer.send_and_wait(signals_in, value, key=DEFERRED.encode(), partition=lane)
+            await producer.send_and_wait(commands, b"{", key=DEFERRED.encode(), partition=lane)
+            await asyncio.sleep(PAUSE_SECONDS)
+    finally:
+        await producer.stop()
+
+
+async def _ask(site: Site) -> None:
+    """What an operator does: replay a tenant, redrive dead letters."""
+    number = 0
+    while True:
+        await asyncio.sleep(PAUSE_SECONDS)
+        number += 1
+        await site.line.call("replay", "--tenant", "demo-01", "--from", "beginning", "--rate", "200", "--json")
+        await site.line.call("dead-letters", "redrive", "--tenant", "demo-02", "--json")
