@@ -90,7 +90,9 @@ class ThresholdsShown(Collector):
         yield shown
 
 
-def follow(settings: Settings, bootstrap: str, metrics: Metrics, rules: Iterable[Rule]) -> tuple[Follower, ThresholdsView]:
+def follow(
+    settings: Settings, bootstrap: str, metrics: Metrics, rules: Iterable[Rule]
+) -> tuple[Follower, ThresholdsView]:
     """Return the view of this process and what keeps it fresh; start that, and close it. The metric is shown from now."""
     view = ThresholdsView(rules)
     metrics.registry.register(ThresholdsShown(view))

@@ -1,4 +1,4 @@
-"""Everything on one machine: Kafka, topics, workers, the gateway, the watch, a source; brought up and taken down in order."""
+"""Everything on one machine: Kafka, topics, workers, the gateway, the watch, a source; brought up and ended in order."""
 
 import asyncio
 import fcntl

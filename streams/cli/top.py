@@ -139,7 +139,7 @@ def _alerts(alerts: Sequence[Mapping[str, Any]], now_ms: int) -> list[str]:
     head = f"alerts     {len(firing)} raised, {waiting} waiting"
     firing.sort(key=lambda alert: (alert["severity"], -alert["since_ms"]))
     rows = [
-        f"  {alert['severity']:<8}  {alert['alert']}{_labels(alert['labels'])}  since {_ago(now_ms - alert['since_ms'])}"
+        f"  {alert['severity']:<8}  {alert['alert']}{_labels(alert['labels'])}  for {_lasting(alert, now_ms)}"
         f"{'  silenced' if alert['silenced'] else ''}  {alert['summary']}"
         for alert in firing[:ALERTS_SHOWN]
     ]
@@ -152,8 +152,8 @@ def _labels(labels: Mapping[str, str]) -> str:
     return f" ({shown})" if shown else ""
 
 
-def _ago(ms: int) -> str:
-    seconds = max(0, ms // 1_000)
+def _lasting(alert: Mapping[str, Any], now_ms: int) -> str:
+    seconds = max(0, (now_ms - alert["since_ms"]) // 1_000)
     for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
         if seconds >= length:
             return f"{seconds // length} {unit}"

@@ -105,7 +105,7 @@ def _where(stack: Stack, *, demo: bool) -> list[str]:
         f"  history  {stack.history_url}/metrics  (also /healthz /readyz; `hopline signals search`)",
         f"  watch    {stack.watch_url}/metrics  (also /healthz /readyz; `hopline top`, `hopline alerts list`)",
         f"  logs     {stack.logs}",
-        "  try      " + ", ".join(f"{prefix}hopline {name}" for name in ("top", "tail", "topics", "alerts list", "ledger")),
+        "  try      " + ", ".join(f"{prefix}hopline {name}" for name in ("top", "tail", "alerts list", "ledger")),
         ""
         if demo
         else "  there is no demo source; `hopline send --tenant you --type com.example.hello` sends a signal",

@@ -16,7 +16,7 @@ from aiohttp import web
 from processors.alerting.judge import Alert
 from processors.alerting.rule import Rule
 from processors.alerting.thresholds import Thresholds
-from processors.telemetry.promql import PromqlError, Source, parse, ranged
+from processors.telemetry.promql import Source, parse, ranged
 from processors.vocabulary import rules as names
 from streams.gateway.hosts import is_own_name
 from streams.metrics import CONTENT_TYPE, Metrics
@@ -201,6 +201,8 @@ class Api:
         known = self._remembered.get(key)
         if known is None:
             known = (now + seconds, asyncio.ensure_future(work()))
+            # Whoever asked may be gone when it fails; then its failure is nobody's.
+            known[1].add_done_callback(lambda done: done.cancelled() or done.exception())
             if len(self._remembered) < REMEMBERED_MAX:
                 self._remembered[key] = known
         # Whoever goes away must not take along what others wait for.

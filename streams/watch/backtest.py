@@ -142,9 +142,7 @@ async def _thresholds(settings: Settings, kafka: KafkaSettings, trial: Trial) ->
     return found
 
 
-async def samples_between(
-    settings: Settings, kafka: KafkaSettings, from_ms: int, to_ms: int
-) -> AsyncIterator[Sample]:
+async def samples_between(settings: Settings, kafka: KafkaSettings, from_ms: int, to_ms: int) -> AsyncIterator[Sample]:
     """Yield all processes' samples between two times in the order of their time."""
     await require_topics(kafka, settings.topics, settings.lanes, [one for one in TOPICS if one.name == names.METRICS])
     topic = settings.topics.physical(names.METRICS)

@@ -61,9 +61,7 @@ def _agents(now: Now, into: dict[str, float], dead: dict[str, float]) -> dict[st
 def _tenants(now: Now) -> dict[str, dict[str, float]]:
     """Return each tenant's rates by outcome; those without a label of their own are added up under one name."""
     found: dict[str, dict[str, float]] = {}
-    for labels, rate in now.ask(
-        f"sum by (tenant, outcome) (rate({catalogue.SIGNALS.name}[{now.window_seconds}s]))"
-    ):
+    for labels, rate in now.ask(f"sum by (tenant, outcome) (rate({catalogue.SIGNALS.name}[{now.window_seconds}s]))"):
         one = found.setdefault(labels.get("tenant", ""), {"per_second": 0.0, "error_ratio": 0.0})
         one["per_second"] += rate
         one[f"{labels.get('outcome', '')}_per_second"] = rate

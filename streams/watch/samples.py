@@ -5,17 +5,9 @@ as long as it takes to copy what it selects, not for its reckoning.
 """
 
 import logging
-import threading
-import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
-from processors.telemetry import catalogue
-from processors.telemetry.promql import Matcher, Series
-from processors.telemetry.samples import UnreadableSampleError, unpack
-from processors.telemetry.series import SeriesStore
 from streams.gateway.following import Span
-from streams.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
