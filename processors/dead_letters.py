@@ -60,3 +60,9 @@ def _write(
     step.emit(topics.DEAD_LETTERS, step.lane, (record.key, record.value, headers))
     step.count(hop, tenant, Outcome.DEAD)
     step.reasons[verdict.reason] = step.reasons.get(verdict.reason, 0) + 1
+    told = step.dead.get(of := (hop, tenant, verdict.reason, topic))
+    if told is None:
+        step.dead[of] = [1, record.offset, record.offset]
+    else:
+        told[0] += 1
+        told[2] = record.offset

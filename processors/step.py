@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, Final, Protocol, TypeAlias
 
 from processors.state import Overlay
+from processors.telemetry.event import Event, Told, Value, told
 from processors.telemetry.trace import Span
 from processors.vocabulary import headers as names
 from processors.vocabulary.reasons import Reason
@@ -79,6 +80,14 @@ class Step:
     reasons: dict[Reason, int] = field(default_factory=dict)
     handled_ms: list[int] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
+    """Events that are written with what they tell of, in one transaction."""
+    dead: dict[tuple[str, str, Reason, str], list[int]] = field(default_factory=dict)
+    """By hop, tenant, reason and topic: how many records were set aside, the first one's and the last one's offset."""
+    ended: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Directives by kind and status."""
+    late_ms: dict[str, list[int]] = field(default_factory=dict)
+    """By hop: how late each was that fell due."""
     due_ms: int | None = None
 
     def emit(self, topic: str, lane: int, output: Output) -> None:
@@ -99,6 +108,21 @@ class Step:
         if tenants is None:
             tenants = self.tally[hop, outcome] = {}
         return tenants
+
+    def tell(
+        self,
+        event: Event,
+        measurements: Mapping[str, float] | None = None,
+        metadata: Mapping[str, Value] | None = None,
+        *,
+        hop: str,
+        tenant: str,
+        id: str = "",  # noqa: A002  # what it is called in the record
+    ) -> None:
+        """Tell of something that this commit does: whoever reads the one reads the other."""
+        self.told.append(
+            told(event, self.now_ms, measurements, metadata, hop=hop, lane=self.lane, tenant=tenant, id=id)
+        )
 
     def wake_at(self, due_ms: int) -> None:
         """Ask for a tick no later than then."""

@@ -153,6 +153,7 @@ class Settings(BaseModel):
     telemetry_seconds: float = Field(
         2, ge=0.2, le=60, description="how often each process tells its metrics, and alerts are judged"
     )
+    handlers: str = Field("", description="modules with handlers of events of your own, with commas between")
     slow_seconds: float = Field(5, gt=0, le=3_600, description="a signal that took longer is told of, and traced")
     watch_port: Port = Field(8091, description="the watch's port: charts, alerts, its metrics and health")
     watch_url: str = Field("", description="where gateways find the watch; empty: on this machine at watch_port")

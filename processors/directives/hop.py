@@ -38,6 +38,7 @@ from processors.directives.record import (
 )
 from processors.ingest import IngestSettings
 from processors.step import CulpritError, Outcome, Step, format_header
+from processors.telemetry import events
 from processors.validation.payload import in_words
 from processors.vocabulary import envelope, topics
 from processors.vocabulary import headers as names
@@ -156,6 +157,7 @@ class DirectivesHop:
         if directive is None:
             # Another one of this tick has cancelled it.
             return
+        step.late_ms.setdefault(HOP, []).append(step.now_ms - due_ms)
         definition = kinds.BY_NAME.get(directive.name)
         at = (f"{tenant}/{key}", due_ms)
         if definition is None or at in step.verdicts:
@@ -269,6 +271,7 @@ class DirectivesHop:
         """Count it, write it into the audit, and let the pipeline know."""
         name = tenant.encode()
         step.count(HOP, tenant, _OUTCOMES.get(directive.status, Outcome.HANDLED))
+        _note(step, tenant, directive)
         head = unpack_head(step.overlay.get(head_key(tenant)))
         mark = requester.mark_of(self.settings.requester_key, directive.fingerprint)
         line = audit.extend(head, tenant, directive, step.now_ms, Told(*change, mark, kept))
@@ -276,6 +279,23 @@ class DirectivesHop:
         step.emit(topics.AUDIT, step.lane, (name, line, [format_header(step.write_format)]))
         event = _encode(_event(step, tenant, directive))
         step.emit(topics.SIGNALS, step.lane, (name, event, [_JSON, _BY, format_header(step.write_format)]))
+
+
+def _note(step: Step, tenant: str, directive: Directive) -> None:
+    """Note for telemetry where a directive stands; of one that failed, all that can be said."""
+    # Whoever asks can ask for anything; what is counted is a closed set.
+    kind = directive.name if directive.name in kinds.BY_NAME else "unknown"
+    step.ended[kind, directive.status] = step.ended.get((kind, directive.status), 0) + 1
+    if directive.status is Status.FAILED or directive.status is Status.REJECTED:
+        metadata = {"kind": kind, "key": directive.key, "error": directive.error}
+        event, measurements = events.DIRECTIVE_REJECTED, {}
+        if directive.status is Status.FAILED:
+            event, measurements = events.DIRECTIVE_FAILED, {"late_seconds": _late_ms(step, directive) / 1_000}
+        step.tell(event, measurements, metadata, hop=HOP, tenant=tenant, id=directive.id)
+
+
+def _late_ms(step: Step, directive: Directive) -> int:
+    return max(0, step.now_ms - directive.due_ms) if directive.due_ms else 0
 
 
 def _wake(step: Step) -> None:

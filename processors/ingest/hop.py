@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from processors.dead_letters import condemn, set_aside
-from processors.ingest import queue, types
+from processors.ingest import business, queue, types
 from processors.ingest.door import Door, IngestSettings
 from processors.ingest.replay import Replay, line_of
 from processors.ingest.tenant import HOP, Account, Over, Status
 from processors.step import CulpritError, Outcome, Step, format_header
 from processors.telemetry import trace
+from processors.telemetry.events import FROM_SIGNALS
 from processors.vocabulary import envelope, rules, topics
 from processors.vocabulary import headers as names
 from processors.vocabulary.ids import coordinate_id, digest
@@ -211,6 +212,8 @@ def _once(
         step.overlay.remember(HOP, member, step.now_ms)
     account.handled += 1
     account.batch_handled += 1
+    if signal.type in FROM_SIGNALS:
+        business.tell(step, signal, member)
     value, headers = _enriched(topics.SIGNALS_IN, record, signal, member)
     if signal.headers:
         headers = [header for header in headers if header[0] not in names.OURS]

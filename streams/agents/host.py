@@ -32,13 +32,19 @@ class AgentHost:
     def __init__(self, channels: Mapping[str, Any], *, seconds_max: float) -> None:
         self._channels = channels
         self._seconds_max = seconds_max
+        self.busy: dict[str, int] = dict.fromkeys(channels, 0)
+        """For each hop how many batches its agents have, or that wait for one of them."""
 
     async def call(self, hop: str, work: Callable[[], object]) -> None:
         """See `streams.lanes.owner.Agents`."""
         answer = asyncio.get_running_loop().create_future()
-        await self._channels[hop].put(Work(work, answer))
-        async with asyncio.timeout(self._seconds_max + ANSWER_MARGIN_SECONDS):
-            await answer
+        self.busy[hop] += 1
+        try:
+            await self._channels[hop].put(Work(work, answer))
+            async with asyncio.timeout(self._seconds_max + ANSWER_MARGIN_SECONDS):
+                await answer
+        finally:
+            self.busy[hop] -= 1
 
 
 async def serve(works: AsyncIterable[Work], *, seconds_max: float) -> None:
@@ -59,6 +65,11 @@ async def serve(works: AsyncIterable[Work], *, seconds_max: float) -> None:
                 work.answer.set_result(None)
 
 
+def instances(settings: Settings) -> int:
+    """Return how many instances of each agent there are."""
+    return min(CONCURRENCY_MAX, settings.lanes)
+
+
 def declare(app: faust.App, settings: Settings, hop: str, text: str) -> Any:
     """Declare a hop's agent under its name, with what `faust agents` says of it; return the channel that it reads."""
     works = app.channel(maxsize=WAITING_MAX)
@@ -67,5 +78,5 @@ def declare(app: faust.App, settings: Settings, hop: str, text: str) -> Any:
         await serve(stream, seconds_max=settings.step_seconds_max)
 
     agent.__doc__ = text
-    app.agent(works, name=hop, concurrency=min(CONCURRENCY_MAX, settings.lanes))(agent)
+    app.agent(works, name=hop, concurrency=instances(settings))(agent)
     return works

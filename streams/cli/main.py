@@ -35,6 +35,7 @@ _COMMANDS: Final = {
     "replay": ("replay", "Send again what a topic holds, at a rate, resumable; list, show, stop, resume."),
     DEAD_LETTERS: ("dead_letters", "List and show what was set aside; redrive it."),
     "ledger": ("ledger", "Show what became of every record, and prove it."),
+    "telemetry": ("telemetry", "Show what is told about the work; run handlers over it again."),
     "config": ("config", "Show each setting, its value and its source."),
     "bench": ("bench", "Run a benchmark."),
 }

@@ -31,9 +31,9 @@ from streams.gateway.problems import Failure
 from streams.gateway.recent import Accepted, Recent
 from streams.gateway.security import headers_for
 from streams.keys import redacted
-from streams.metrics import CONTENT_TYPE as METRICS_TYPE
 from streams.metrics import Metrics
 from streams.settings import Settings
+from streams.telemetry import Silence, Tells
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +76,8 @@ class Gateway:
         parts: Sequence[Part] = (),
         access: Access | None = None,
         recent: Recent | None = None,
+        *,
+        tells: Tells | None = None,
     ) -> None:
         self._parts = parts
         self._recent = Recent() if recent is None else recent
@@ -88,7 +90,7 @@ class Gateway:
         self._headers = headers_for(settings)
         self.admission = Admission(settings, metrics)
         self._discovery = Discovery(self.admission)
-        self._ledger = Ledger(metrics)
+        self._ledger = Ledger(metrics, tells or Silence())
         self._requests = metrics.counter(catalogue.GATEWAY_REQUESTS)
         self._duration = metrics.histogram(catalogue.GATEWAY_DURATION).of()
         metrics.gauge(catalogue.GATEWAY_INFLIGHT).of().set_function(lambda: self.load.events)
@@ -255,8 +257,9 @@ class Gateway:
             return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "not ready", "why": why})
         return _json(HTTPStatus.OK, {"status": "ready"})
 
-    async def _show_metrics(self, _request: web.Request) -> web.StreamResponse:
-        return web.Response(body=self._metrics.exposition(), headers={"Content-Type": METRICS_TYPE})
+    async def _show_metrics(self, request: web.Request) -> web.StreamResponse:
+        content, content_type = self._metrics.shown(request.headers.get("Accept", ""))
+        return web.Response(body=content, headers={"Content-Type": content_type})
 
 
 def _refused(offer: Offer, failure: Failure) -> RefusedError:

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
@@ -39,6 +40,7 @@ from streams.live.feed import Feed
 from streams.live.reader import LiveReader
 from streams.metrics import PROCESS, Metrics
 from streams.settings import Settings, SettingsError
+from streams.telling import Telling
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +103,9 @@ class Serving:
         directives = Directives(self.outlet, self.access, ends, load, requester_key)
         recent = Recent()
         signals = Signals(History(home_of(settings)), self.access, recent)
-        self.gateway = Gateway(settings, self.outlet, metrics, (tail, directives, signals), self.access, recent)
+        self.telling = Telling(settings, bootstrap, metrics, job="gateway", port=settings.gateway_port or os.getpid())
+        parts = (tail, directives, signals)
+        self.gateway = Gateway(settings, self.outlet, metrics, parts, self.access, recent, tells=self.telling)
         follow = partial(Follower, kafka, settings.topics, lanes=settings.lanes)
         keys = follow(names.ACCESS, view=Several(table, LimitsView(self.gateway.admission.limiter)))
         self.access.behind = lambda: keys.behind
@@ -145,6 +149,7 @@ class Serving:
         for follower in self._followers:
             follower.start()
         self.access.uses.start(self.outlet)
+        self.telling.start()
         self._watch.start()
         return self
 
@@ -156,6 +161,7 @@ class Serving:
         await self._watch.close()
         await asyncio.gather(*(follower.close() for follower in self._followers))
         await self.access.uses.close()
+        await self.telling.close()
         await self.outlet.close()
 
     def _protocol(self) -> asyncio.BaseProtocol:
