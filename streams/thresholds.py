@@ -4,18 +4,15 @@ Every process runs it, so that Prometheus compares with the same numbers as the 
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
-
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
-from typing_extensions import override
 
 from processors.alerting.rule import Rule
 from processors.alerting.settings import ALL, AlertSettings
 from processors.alerting.thresholds import Thresholds
 from processors.telemetry import catalogue
 from processors.vocabulary import topics as names
+from streams import alert_rules
 from streams.gateway.following import Follower
 from streams.metrics import Metrics
 from streams.settings import Settings
@@ -31,13 +28,15 @@ PROBLEMS_LOGGED_MAX: Final = 20
 class ThresholdsView:
     """What was decided about alerts: a `View`. Before anything was read the rules' own defaults are in force."""
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
+    def __init__(self, rules: Iterable[Rule], metrics: Metrics) -> None:
         self._rules = tuple(rules)
+        self._shown = ThresholdsShown(metrics)
         self.settings = AlertSettings()
         self.thresholds = Thresholds(self._rules)
         self._next = AlertSettings()
         self._reading = False
         self._problems = 0
+        self._shown.show(self.thresholds)
 
     def begin(self) -> None:
         """See `View.begin`."""
@@ -65,37 +64,38 @@ class ThresholdsView:
         for one in self.settings.overrides():
             thresholds.set(one.alert, one.tenant, one.value)
         self.thresholds = thresholds
+        self._shown.show(thresholds)
 
     def silenced(self, alert: str, labels: Mapping[str, str], now_ms: int) -> bool:
         """Tell whether nobody is to be told of an alert now."""
         return self.settings.silenced(alert, labels, now_ms) is not None
 
 
-class ThresholdsShown(Collector):
+class ThresholdsShown:
     """The thresholds as a metric: the defaults of all rules, and of tenants the first so many that were moved."""
 
-    def __init__(self, view: ThresholdsView) -> None:
-        self._view = view
+    def __init__(self, metrics: Metrics) -> None:
+        self._family = metrics.gauge(catalogue.ALERT_THRESHOLD)
 
-    @override
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """See `prometheus_client.registry.Collector`."""
-        metric = catalogue.ALERT_THRESHOLD
-        shown = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+    def show(self, thresholds: Thresholds) -> None:
+        """Show these, and nothing else."""
+        now: dict[tuple[str, str], float] = {}
         overrides = 0
-        for labels, value in self._view.thresholds.samples():
-            overrides += labels["tenant"] != ALL
-            if labels["tenant"] == ALL or overrides <= OVERRIDES_SHOWN_MAX:
-                shown.add_metric([labels[name] for name in metric.labels], value)
-        yield shown
+        for alert, tenant, value in thresholds.samples():
+            overrides += tenant != ALL
+            if tenant == ALL or overrides <= OVERRIDES_SHOWN_MAX:
+                now[alert, tenant] = value
+        for gone in self._family.children.keys() - now.keys():
+            self._family.forget(*gone)
+        for labels, value in now.items():
+            self._family.of(*labels).set(value)
 
 
 def follow(
-    settings: Settings, bootstrap: str, metrics: Metrics, rules: Iterable[Rule]
+    settings: Settings, bootstrap: str, metrics: Metrics, rules: Iterable[Rule] | None = None
 ) -> tuple[Follower, ThresholdsView]:
-    """Return the view of this process and what keeps it fresh; start that, and close it. The metric is shown from now."""
-    view = ThresholdsView(rules)
-    metrics.registry.register(ThresholdsShown(view))
+    """Return what keeps this process's view fresh, to be started and closed, and the view; from now on it is shown."""
+    view = ThresholdsView(alert_rules.rules() if rules is None else rules, metrics)
     follower = Follower(
         settings.cluster(bootstrap), settings.topics, names.ALERT_SETTINGS, lanes=settings.lanes, view=view
     )

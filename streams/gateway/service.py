@@ -33,6 +33,7 @@ from streams.gateway.security import Certificate, headers_for
 from streams.gateway.server import Gateway
 from streams.gateway.slow import Watch
 from streams.gateway.tail import Tail
+from streams.gateway.watching import Watching
 from streams.history.reading import History
 from streams.history.store import home_of
 from streams.keys import Pepper, RedactingFormatter
@@ -104,7 +105,7 @@ class Serving:
         recent = Recent()
         signals = Signals(History(home_of(settings)), self.access, recent)
         self.telling = Telling(settings, bootstrap, metrics, job="gateway", port=settings.gateway_port or os.getpid())
-        parts = (tail, directives, signals)
+        parts = (tail, directives, signals, Watching(settings, self.access))
         self.gateway = Gateway(settings, self.outlet, metrics, parts, self.access, recent, tells=self.telling)
         follow = partial(Follower, kafka, settings.topics, lanes=settings.lanes)
         keys = follow(names.ACCESS, view=Several(table, LimitsView(self.gateway.admission.limiter)))

@@ -1,6 +1,7 @@
 """What the watch answers over HTTP. It asks nobody for a key: it listens on loopback, or where only ours can reach it.
 
-The gateway asks it for people and programs, with keys and permissions; what a tenant's key may see it narrows by `only`.
+The gateway asks it for people and programs, with keys and permissions; by `only` it narrows an answer to what a tenant's
+key may see.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from typing import Any, Final, Protocol, TypeAlias
 import msgspec
 from aiohttp import web
 
+from dashboards.catalogue import Chart
 from processors.alerting.judge import Alert
 from processors.alerting.rule import Rule
 from processors.alerting.thresholds import Thresholds
@@ -139,12 +141,12 @@ class Api:
 
     async def _charts(self, request: web.Request) -> web.Response:
         only = _tenant(request, ONLY)
-        heads = [chart.head() for chart in charts.charts().values() if chart.panel.of_tenants or not only]
+        heads = [charts.head(chart) for chart in charts.CHARTS.values() if chart.panel.of_tenants or not only]
         return _json({"charts": heads})
 
     async def _chart(self, request: web.Request) -> web.Response:
         only = _tenant(request, ONLY)
-        chart = charts.charts().get(request.match_info["id"])
+        chart = charts.CHARTS.get(request.match_info["id"])
         if chart is None or (only and not chart.panel.of_tenants):
             return _failed(HTTPStatus.NOT_FOUND, "There is no such chart; /v1/charts lists them.")
         minutes = _number(request, "minutes", charts.MINUTES_DEFAULT, 1, charts.MINUTES_MAX)
@@ -157,7 +159,7 @@ class Api:
         key = ("chart", chart.id, shape, tenant, only)
         return _json(await self._once(key, shape.step_ms / 1_000, work))
 
-    def _drawn(self, source: Source, chart: charts.Chart, shape: charts.Frame, tenant: str) -> dict[str, Any]:
+    def _drawn(self, source: Source, chart: Chart, shape: charts.Frame, tenant: str) -> dict[str, Any]:
         found = []
         for query in chart.panel.queries:
             expr = parse(charts.asked(query, shape, self._seconds, tenant))
@@ -167,7 +169,7 @@ class Api:
                     "legend": charts.legend(query, series.labels), "labels": series.labels, "points": points
                 })  # fmt: skip
         return {
-            **{name: value for name, value in chart.head().items() if name != "queries"},
+            **{name: value for name, value in charts.head(chart).items() if name != "queries"},
             "from_ms": shape.from_ms,
             "to_ms": shape.to_ms,
             "step_ms": shape.step_ms,

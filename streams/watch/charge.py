@@ -43,9 +43,8 @@ class Oldest(AbstractPartitionAssignor):  # type: ignore[misc]  # aiokafka has n
     @override
     def assign(self, cluster: Any, members: Mapping[str, Any]) -> dict[str, Any]:
         oldest = min(members, key=lambda member: (members[member].user_data, member))
-        given = []
-        for topic in members[oldest].subscription:
-            given.append((topic, sorted(cluster.partitions_for_topic(topic) or ())))
+        topics = members[oldest].subscription
+        given = [(topic, sorted(cluster.partitions_for_topic(topic) or ())) for topic in topics]
         return {
             member: ConsumerProtocolMemberAssignment(_VERSION, given if member == oldest else [], b"")
             for member in members

@@ -1,16 +1,13 @@
 """The charts that the page shows: panels of the dashboards, asked of the watch as Grafana asks Prometheus."""
 
-import importlib
-import pkgutil
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final
 
-import dashboards
+from dashboards.catalogue import PAGE, Chart
 from dashboards.filling import fill, rate_seconds
-from dashboards.row import Panel, Query, slug
+from dashboards.row import Query
 
 MINUTES_DEFAULT: Final = 15
 MINUTES_MAX: Final = 24 * 60
@@ -24,28 +21,6 @@ _HIDDEN: Final = frozenset({"__name__", "job", "instance"})
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
-    """One panel under the name by which it is asked for."""
-
-    id: str
-    group: str
-    panel: Panel
-
-    def head(self) -> dict[str, Any]:
-        """Return what is said of it without its figures."""
-        panel = self.panel
-        return {
-            "id": self.id,
-            "title": panel.title,
-            "description": panel.description,
-            "unit": panel.unit,
-            "shape": panel.shape.value,
-            "group": self.group,
-            "queries": [{"expr": query.expr, "legend": query.legend} for query in panel.queries],
-        }
-
-
-@dataclass(frozen=True, slots=True)
 class Frame:
     """From when to when a chart shows, in which steps."""
 
@@ -54,16 +29,21 @@ class Frame:
     step_ms: int
 
 
-@cache
-def charts() -> Mapping[str, Chart]:
-    """Return the charts of all dashboards' panels that are for the page, by their ids."""
-    found = {}
-    for module in pkgutil.iter_modules(dashboards.__path__):
-        for panel in getattr(importlib.import_module(f"{dashboards.__name__}.{module.name}"), "PANELS", ()):
-            if panel.on_page:
-                id_ = slug(f"{module.name} {panel.title}")
-                found[id_] = Chart(id_, module.name, panel)
-    return found
+CHARTS: Final[Mapping[str, Chart]] = {chart.id: chart for chart in PAGE}
+
+
+def head(chart: Chart) -> dict[str, Any]:
+    """Return what is said of a chart without its figures."""
+    panel = chart.panel
+    return {
+        "id": chart.id,
+        "title": panel.title,
+        "description": panel.description,
+        "unit": panel.unit,
+        "shape": panel.shape.value,
+        "group": chart.dashboard.title,
+        "queries": [{"expr": query.expr, "legend": query.legend} for query in panel.queries],
+    }
 
 
 def frame(now_ms: int, minutes: int, least_seconds: float) -> Frame:

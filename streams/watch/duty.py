@@ -1,9 +1,10 @@
 """What the watch in charge does: judge all rules every few seconds, write what has changed, then tell it.
 
-Theory of operation. Taking charge begins a producer that fences the one before it, and reads where that was. A change is
-numbered, and written in one transaction with the state that it leads to; only then it is told, and the next write says
-up to which number all were told. So a watch that dies between writing and telling is followed by one that tells what it
-did not, and one that cannot write tells nothing. What was told in the last seconds before a death may be told again.
+Theory of operation. Taking charge begins a producer that fences the one before it, and reads where that was. A change
+is numbered, and written in one transaction with the state that it leads to; only then it is told, and the next write
+says up to which number all were told. So a watch that dies between writing and telling is followed by one that tells
+what it did not, and one that cannot write tells nothing. What was told in the last seconds before a death may be told
+again.
 While samples cannot be read nothing is judged: silence of all processes would be taken for their death.
 """
 

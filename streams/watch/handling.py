@@ -1,7 +1,7 @@
 """Hand the events of the topic `telemetry` to handlers, as long as this watch is in charge.
 
-Where it stands is kept as the offsets of a group, written now and then: a watch that takes over goes on there, and hands
-on again what came since they were written last.
+Where it stands is kept as the offsets of a group, written now and then: a watch that takes over goes on there, and
+hands on again what came since they were written last.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """Alerts and their changes as JSON: what the topic `alerts` holds, what the page and the channels are told.
 
-A record of the topic is one JSON object with `v`, its format, and `what` it is: `change` (its key is the alert's id), or
-`state`, by which whoever takes charge of the watch goes on where the one before it was. Others may write more kinds of
-records there; who reads skips what it does not know.
+A record of the topic is one JSON object with `v`, its format, and `what` it is: `change` (its key is the alert's id),
+or `state`, by which whoever takes charge of the watch goes on where the one before it was. Others may write more kinds
+of records there; who reads skips what it does not know.
 """
 
 from collections.abc import Mapping
