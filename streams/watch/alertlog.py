@@ -73,7 +73,12 @@ class AlertLog:
     async def _transact(self, records: Sequence[tuple[bytes, bytes]]) -> None:
         producer = self._producer
         await producer.begin_transaction()
-        sent = [await producer.send(self._topic, value, key=key, partition=LANE) for key, value in records]
+        sent = []
+        for key, value in records:
+            future = await producer.send(self._topic, value, key=key, partition=LANE)
+            # After an error nobody asks the others any more: theirs is the same.
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())
+            sent.append(future)
         # Before the commit, for aiokafka commits a transaction in which a batch has failed.
         await asyncio.gather(*sent)
         await producer.commit_transaction()

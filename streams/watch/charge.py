@@ -64,12 +64,15 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def __init__(self, charge: "Charge") -> None:
         self._charge = charge
+        self.over = False
+        """Set by who leaves: until the group knows that, it may still give something."""
 
     async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
         """Go on: mostly it comes back, and a successor fences what we write."""
 
     async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
-        self._charge.set(held=any(True for _ in assigned))
+        if not self.over:
+            self._charge.set(held=bool(list(assigned)))
 
 
 class Charge:
@@ -81,6 +84,8 @@ class Charge:
         self._changed = asyncio.Event()
         self.held = False
         """Whether it is in charge, as far as it has heard."""
+        self.consumer: AIOKafkaConsumer | None = None
+        """By which it is a member; None while it is not."""
 
     def set(self, *, held: bool) -> None:
         """Take over what the group says."""
@@ -98,15 +103,18 @@ class Charge:
     async def run(self) -> None:
         """Stay in the group until cancelled; come back after errors."""
         while True:
-            consumer = self._consumer()
+            consumer = self.consumer = self._consumer()
+            listener = _Listener(self)
             try:
-                consumer.subscribe([self._settings.topics.physical(names.ALERTS)], listener=_Listener(self))
+                consumer.subscribe([self._settings.topics.physical(names.ALERTS)], listener=listener)
                 async with asyncio.timeout(START_SECONDS_MAX):
                     await consumer.start()
                 await self._stay(consumer)
             except (KafkaError, TimeoutError, OSError) as error:
                 log.warning("out of the group of watches, coming back: %s: %s", type(error).__name__, error)
             finally:
+                self.consumer = None
+                listener.over = True
                 self.set(held=False)
                 await leave(consumer)
                 await stop_within(consumer, LEAVE_SECONDS_MAX)
