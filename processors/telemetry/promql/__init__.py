@@ -10,7 +10,7 @@ from processors.telemetry.promql.evaluate import instant, ranged
 from processors.telemetry.promql.matchers import Match, Matcher
 from processors.telemetry.promql.nodes import Expr, Kind, Selector, walk
 from processors.telemetry.promql.parser import parse
-from processors.telemetry.promql.series import STALE, Labels, Series, Source, is_stale
+from processors.telemetry.promql.series import STALE, Labels, Recorded, Series, Source, is_stale
 from processors.telemetry.promql.values import Matrix, RangeSeries, Value, Vector
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Matrix",
     "PromqlError",
     "RangeSeries",
+    "Recorded",
     "Selector",
     "Series",
     "Source",

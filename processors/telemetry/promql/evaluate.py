@@ -4,7 +4,6 @@ A question at many moments is the same question many times; only what is found, 
 between them.
 """
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Hashable
 from typing import Final, assert_never
 
@@ -28,7 +27,8 @@ from processors.telemetry.promql.nodes import (
 )
 from processors.telemetry.promql.numbers import NAN
 from processors.telemetry.promql.operators import between_scalars, between_vectors, with_scalar
-from processors.telemetry.promql.series import Labels, Series, Source, Times, Values, nameless
+from processors.telemetry.promql.overtime import Span
+from processors.telemetry.promql.series import Recorded, Series, Source, nameless
 from processors.telemetry.promql.values import Matrix, RangeSeries, Value, Vector, unique
 
 SUBQUERY_STEP_MS: Final = 60_000
@@ -63,7 +63,7 @@ class Evaluation:
         self._lookback_ms = lookback_ms
         self._budget = budget or _Budget()
         self._selected: dict[tuple[Selector, int], list[Series]] = {}
-        self._subqueries: dict[Subquery, list[RangeSeries]] = {}
+        self._subqueries: dict[Subquery, list[Series]] = {}
 
     # ---- by what an expression gives
     def scalar(self, expr: Expr, at_ms: int) -> float:
@@ -103,10 +103,14 @@ class Evaluation:
 
     def matrix(self, expr: Window | Subquery, at_ms: int) -> Matrix:
         """Return all values in a window, each with its own time."""
-        return Matrix(
-            RangeSeries(labels, list(zip(times, values, strict=True)))
-            for labels, _, _, times, values in self._windows(expr, at_ms)
-        )
+        series, span = self._windowed(expr, at_ms)
+        found = Matrix()
+        for one in series:
+            times, values = one.window(span.begin_ms, span.end_ms)
+            self._budget.spend(len(times), expr.position)
+            if times:
+                found.append(RangeSeries(one.labels, list(zip(times, values, strict=True))))
+        return found
 
     # ---- series
     def _select(self, selector: Selector, back_ms: int) -> list[Series]:
@@ -133,30 +137,18 @@ class Evaluation:
                 found.append((one, *newest))
         return found
 
-    def _windows(self, expr: Window | Subquery, at_ms: int) -> list[tuple[Labels, Labels, bool, Times, Values]]:
-        """Return labels, labels without the name, whether values may fall, times and values of a window."""
-        found: list[tuple[Labels, Labels, bool, Times, Values]] = []
+    def _windowed(self, expr: Window | Subquery, at_ms: int) -> tuple[list[Series], Span]:
+        """Return the series that a window is cut from, and where it stands."""
         if isinstance(expr, Subquery):
             end_ms = at_ms - expr.offset_ms
-            for answer in self._subquery(expr):
-                low = bisect_left(answer.points, (end_ms - expr.range_ms,))
-                high = bisect_right(answer.points, (end_ms + 1,), low)
-                points = answer.points[low:high]
-                if points:
-                    moments = [moment_ms for moment_ms, _ in points]
-                    numbers = [value for _, value in points]
-                    found.append((answer.labels, nameless(answer.labels), True, moments, numbers))
-                self._budget.spend(len(points), expr.position)
-            return found
-        end_ms = at_ms - expr.selector.offset_ms
-        for series in self._select(expr.selector, expr.range_ms):
-            times, values = series.window(end_ms - expr.range_ms, end_ms)
-            if times:
-                found.append((series.labels, series.bare, series.falls, times, values))
-                self._budget.spend(len(times), expr.position)
-        return found
+            series = self._subquery(expr)
+        else:
+            end_ms = at_ms - expr.selector.offset_ms
+            series = self._select(expr.selector, expr.range_ms)
+        self._budget.spend(len(series), expr.position)
+        return series, Span(end_ms - expr.range_ms, end_ms, expr.range_ms, at_ms)
 
-    def _subquery(self, expr: Subquery) -> list[RangeSeries]:
+    def _subquery(self, expr: Subquery) -> list[Series]:
         """Answer the inner expression at all steps that any window of this question needs. Steps are aligned."""
         known = self._subqueries.get(expr)
         if known is None:
@@ -164,11 +156,16 @@ class Evaluation:
             oldest_ms = self._start_ms - expr.offset_ms - expr.range_ms
             start_ms = -(-oldest_ms // step_ms) * step_ms
             end_ms = self._end_ms - expr.offset_ms
-            known = self._subqueries[expr] = _steps(
-                expr.inner,
-                Evaluation(self._source, start_ms, end_ms, lookback_ms=self._lookback_ms, budget=self._budget),
-                (start_ms, end_ms, step_ms),
-            )
+            inner = Evaluation(self._source, start_ms, end_ms, lookback_ms=self._lookback_ms, budget=self._budget)
+            answers = _steps(expr.inner, inner, (start_ms, end_ms, step_ms))
+            known = self._subqueries[expr] = [
+                Recorded(
+                    answer.labels,
+                    [time_ms for time_ms, _ in answer.points],
+                    [value for _, value in answer.points],
+                )
+                for answer in answers
+            ]
         return known
 
     # ---- functions and operators
@@ -200,21 +197,34 @@ class Evaluation:
         return Vector((nameless(labels), at_ms / 1000) for labels, _ in self.vector(argument, at_ms))
 
     def _over_time(self, call: Call, expr: Window | Subquery, scalars: tuple[float, ...], at_ms: int) -> Vector:
-        windows = self._windows(expr, at_ms)
-        if call.function == "absent_over_time":
-            return Vector() if windows else Vector([(absent_labels(expr), 1.0)])
-        offset_ms = expr.offset_ms if isinstance(expr, Subquery) else expr.selector.offset_ms
-        end_ms = at_ms - offset_ms
-        begin_ms = end_ms - expr.range_ms
-        named = call.function == "last_over_time"
-        function = overtime.FUNCTIONS.get(call.function)
+        series, span = self._windowed(expr, at_ms)
         found = Vector()
-        for labels, bare, falls, times, values in windows:
-            window = overtime.Window(times, values, begin_ms, end_ms, expr.range_ms, falls, at_ms)
+        # Series of one name stay apart without it.
+        apart = isinstance(expr, Window) and bool(expr.selector.name)
+        by_edges = overtime.BY_EDGES.get(call.function)
+        if by_edges is not None:
+            for one in series:
+                edges = one.edges(span.begin_ms, span.end_ms)
+                result = None if edges is None else by_edges(edges, span)
+                if result is not None:
+                    found.append((one.bare, result))
+            return found if apart else unique(found, call.position)
+        function = overtime.FUNCTIONS.get(call.function)
+        named = call.function == "last_over_time"
+        for one in series:
+            times, values = one.window(span.begin_ms, span.end_ms)
+            if not times:
+                continue
+            if call.function == "absent_over_time":
+                return Vector()
+            self._budget.spend(len(times), call.position)
+            window = overtime.Window(times, values, span)
             result = overtime.WITH_SCALAR[call.function](window, scalars[0]) if function is None else function(window)
             if result is not None:
-                found.append((labels if named else bare, result))
-        return unique(found, call.position)
+                found.append((one.labels if named else one.bare, result))
+        if call.function == "absent_over_time":
+            return Vector([(absent_labels(expr), 1.0)])
+        return found if apart else unique(found, call.position)
 
 
 def instant(expr: Expr, source: Source, at_ms: int, *, lookback_ms: int = LOOKBACK_MS) -> Value:

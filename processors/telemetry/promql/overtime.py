@@ -7,10 +7,20 @@ from operator import gt
 from typing import Final, NamedTuple, TypeAlias
 
 from processors.telemetry.promql.numbers import INF, NAN, divide, quantile
-from processors.telemetry.promql.series import Times, Values
+from processors.telemetry.promql.series import Edges, Times, Values
 
 TWO: Final = 2
 """One value tells nothing of a rise, a slope or a trend."""
+
+
+class Span(NamedTuple):
+    """Where a window stands."""
+
+    begin_ms: int
+    end_ms: int
+    range_ms: int
+    at_ms: int
+    """When the question is asked: the end, but for an offset."""
 
 
 class Window(NamedTuple):
@@ -18,47 +28,31 @@ class Window(NamedTuple):
 
     times: Times
     values: Values
-    begin_ms: int
-    end_ms: int
-    range_ms: int
-    falls: bool
-    """Whether a value may be lower than the one before."""
-    at_ms: int
-    """When the question is asked: the end, but for an offset."""
+    span: Span
 
 
 WindowFunction: TypeAlias = Callable[[Window], float | None]
 """None: too few values to tell."""
+EdgesFunction: TypeAlias = Callable[[Edges, Span], float | None]
 
 
-def _lost(values: Values) -> float:
-    """Return what counters had counted before they began again from nothing."""
-    # Most never do: this one look at all pairs runs in C.
-    if not any(map(gt, values, islice(values, 1, None))):
-        return 0.0
-    return math.fsum(before for before, after in pairwise(values) if after < before)
-
-
-def _extrapolated(window: Window, *, counter: bool) -> float | None:
+def _extrapolated(edges: Edges, span: Span, *, counter: bool) -> float | None:
     """Return the rise from the window's begin to its end, though the values stand somewhere in it.
 
     The first and the last stand for what lies before and after them: up to the window's edge if that is not further
     away than values usually are from one another, else half of that. A counter was never below zero.
     """
-    times, values = window.times, window.values
-    count = len(values)
-    if count < TWO:
+    if edges.number < TWO:
         return None
-    first = values[0]
-    rise = values[-1] - first
-    if counter and window.falls:
-        rise += _lost(values)
-    to_begin = (times[0] - window.begin_ms) / 1000
-    to_end = (window.end_ms - times[-1]) / 1000
-    sampled = (times[-1] - times[0]) / 1000
-    between = sampled / (count - 1)
-    if counter and rise > 0 and first >= 0:
-        to_begin = min(to_begin, sampled * (first / rise))
+    rise = edges.last - edges.first
+    if counter:
+        rise += edges.lost
+    to_begin = (edges.first_ms - span.begin_ms) / 1000
+    to_end = (span.end_ms - edges.last_ms) / 1000
+    sampled = (edges.last_ms - edges.first_ms) / 1000
+    between = sampled / (edges.number - 1)
+    if counter and rise > 0 and edges.first >= 0:
+        to_begin = min(to_begin, sampled * (edges.first / rise))
     threshold = between * 1.1
     covered = sampled
     covered += to_begin if to_begin < threshold else between / 2
@@ -66,20 +60,20 @@ def _extrapolated(window: Window, *, counter: bool) -> float | None:
     return rise * (covered / sampled)
 
 
-def increase(window: Window) -> float | None:
+def increase(edges: Edges, span: Span) -> float | None:
     """Return by how much a counter has risen."""
-    return _extrapolated(window, counter=True)
+    return _extrapolated(edges, span, counter=True)
 
 
-def rate(window: Window) -> float | None:
+def rate(edges: Edges, span: Span) -> float | None:
     """Return by how much a counter rises in a second."""
-    rise = _extrapolated(window, counter=True)
-    return None if rise is None else rise / (window.range_ms / 1000)
+    rise = _extrapolated(edges, span, counter=True)
+    return None if rise is None else rise / (span.range_ms / 1000)
 
 
-def delta(window: Window) -> float | None:
+def delta(edges: Edges, span: Span) -> float | None:
     """Return by how much a gauge has changed."""
-    return _extrapolated(window, counter=False)
+    return _extrapolated(edges, span, counter=False)
 
 
 def irate(window: Window) -> float | None:
@@ -206,7 +200,7 @@ def predicted(window: Window, seconds: float) -> float | None:
     """Return where the line will be. It is drawn from the moment of the question, whatever the offset."""
     if len(window.values) < TWO:
         return None
-    steepness, height = _line(window, window.at_ms)
+    steepness, height = _line(window, window.span.at_ms)
     return steepness * seconds + height
 
 
@@ -215,10 +209,8 @@ def share(window: Window, q: float) -> float:
     return quantile(q, window.values)
 
 
+BY_EDGES: Final[dict[str, EdgesFunction]] = {"rate": rate, "increase": increase, "delta": delta}
 FUNCTIONS: Final[dict[str, WindowFunction]] = {
-    "rate": rate,
-    "increase": increase,
-    "delta": delta,
     "irate": irate,
     "idelta": idelta,
     "deriv": slope,

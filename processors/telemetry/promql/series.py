@@ -3,8 +3,10 @@
 import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from math import isnan
-from typing import Final, Protocol, TypeAlias
+from itertools import islice, pairwise
+from math import fsum, isnan
+from operator import gt
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from processors.telemetry.promql.matchers import Matcher
 
@@ -32,22 +34,42 @@ def nameless(labels: Labels) -> Labels:
     return {label: value for label, value in labels.items() if label != NAME}
 
 
-class Series:
-    """One series with all of its values, oldest first. A store of many has a cleverer one."""
+class Series(Protocol):
+    """One series. Its values are asked for, so that a store may keep them as it likes."""
 
-    __slots__ = ("bare", "falls", "labels", "times", "values")
+    @property
+    def labels(self) -> Labels: ...
 
-    def __init__(self, labels: Labels, times: Times = (), values: Values = ()) -> None:
+    @property
+    def bare(self) -> Labels:
+        """The labels without the name: what functions give."""
+        ...
+
+    def at(self, at_ms: int, oldest_ms: int) -> tuple[int, float] | None:
+        """Return the newest value at a time and when it was told, unless it is too old or the series has ended."""
+        ...
+
+    def window(self, from_ms: int, to_ms: int) -> tuple[Times, Values]:
+        """Return all values between two times, both included, and without the marks of ends."""
+        ...
+
+    def edges(self, from_ms: int, to_ms: int) -> "Edges | None":
+        """Return what rates need of a window, which for a long one is much less than all of its values."""
+        ...
+
+
+class Recorded:
+    """A series with all of its values, oldest first. A store of many has a cleverer one."""
+
+    __slots__ = ("bare", "labels", "times", "values")
+
+    def __init__(self, labels: Labels, times: Times, values: Values) -> None:
         self.labels = labels
         self.bare = nameless(labels)
-        """The labels without the name: what functions give."""
-        self.falls = True
-        """Whether a value may be lower than the one before: if not, nobody needs to look for resets."""
         self.times = times
         self.values = values
 
     def at(self, at_ms: int, oldest_ms: int) -> tuple[int, float] | None:
-        """Return the newest value at a time, unless it is too old or the series has ended."""
         index = bisect_right(self.times, at_ms) - 1
         if index < 0 or self.times[index] < oldest_ms:
             return None
@@ -55,10 +77,34 @@ class Series:
         return None if is_stale(value) else (self.times[index], value)
 
     def window(self, from_ms: int, to_ms: int) -> tuple[Times, Values]:
-        """Return all values between two times, both included."""
         low = bisect_left(self.times, from_ms)
         high = bisect_right(self.times, to_ms, low)
         return without_ends(self.times[low:high], self.values[low:high])
+
+    def edges(self, from_ms: int, to_ms: int) -> "Edges | None":
+        return edges_of(*self.window(from_ms, to_ms))
+
+
+class Edges(NamedTuple):
+    """The first and the last value of a window, how many there are, and what was lost to resets in between."""
+
+    first_ms: int
+    first: float
+    last_ms: int
+    last: float
+    number: int
+    lost: float
+
+
+def edges_of(times: Times, values: Values) -> Edges | None:
+    """Look at all values of a window for the few things that rates need."""
+    if not values:
+        return None
+    lost = 0.0
+    # Most counters never begin anew: this look at all pairs runs in C.
+    if any(map(gt, values, islice(values, 1, None))):
+        lost = fsum(before for before, after in pairwise(values) if after < before)
+    return Edges(times[0], values[0], times[-1], values[-1], len(values), lost)
 
 
 def without_ends(times: Times, values: Values) -> tuple[Times, Values]:
