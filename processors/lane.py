@@ -233,6 +233,8 @@ def _told(step: Step) -> Sequence[Told]:
         step.tell(events.SIGNAL_DEAD, {"count": count}, metadata, hop=hop, tenant=tenant)
         if reason is Reason.RATE_LIMITED:
             step.tell(events.USER_LIMIT_EXCEEDED, {"count": count}, {"limit": "rate"}, hop=hop, tenant=tenant)
+    for (hop, tenant, replay), count in step.replayed.items():
+        step.tell(events.SIGNAL_REPLAYED, {"count": count}, {"replay": replay}, hop=hop, tenant=tenant)
     return step.told
 
 

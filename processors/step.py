@@ -84,6 +84,8 @@ class Step:
     """Events that are written with what they tell of, in one transaction."""
     dead: dict[tuple[str, str, Reason, str], list[int]] = field(default_factory=dict)
     """By hop, tenant, reason and topic: how many records were set aside, the first one's and the last one's offset."""
+    replayed: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    """By hop, tenant and replay: how many signals were let in again."""
     ended: dict[tuple[str, str], int] = field(default_factory=dict)
     """Directives by kind and status."""
     late_ms: dict[str, list[int]] = field(default_factory=dict)

@@ -181,6 +181,8 @@ class LaneObserver:
         for (hop, outcome), tenants in commit.tally.items():
             if outcome is Outcome.HANDLED:
                 self._tenants.look(tenants, now_ms / 1_000)
+            elif outcome is Outcome.DEFERRED and (waits := sum(by for by in tenants.values() if by > 0)):
+                self._sample(events.SIGNAL_DEFERRED, {"count": waits}, {}, hop, lane, int(now_ms))
             named = self._tenants.named(tenants)
             for tenant, by in named.items():
                 # What is released from a queue was counted when it came in.

@@ -110,6 +110,8 @@ class Telling:
         self._changes = Changes(metrics)
         self._shares = Shares()
         self._waiting: deque[Told] = deque()
+        self._lost = 0
+        """Told to nobody since the last time that somebody could be told."""
         self._task: asyncio.Task[None] | None = None
         self._events = metrics.counter(catalogue.EVENTS)
         self._dropped = metrics.counter(catalogue.TELEMETRY_DROPPED).of()
@@ -123,7 +125,7 @@ class Telling:
             return
         if len(self._waiting) >= WAITING_MAX:
             self._waiting.popleft()
-            self._dropped.inc()
+            self._drop(1)
         self._waiting.append(msgspec.structs.replace(one, process=f"{self._job}@{self.instance}"))
 
     def sample(self, event: Event, make: Callable[[], Told]) -> None:
@@ -133,6 +135,10 @@ class Telling:
         one_in = self._shares.one_in(event.name, time.monotonic())
         if one_in:
             self.tell(msgspec.structs.replace(make(), one_in=float(one_in)))
+
+    def _drop(self, count: int) -> None:
+        self._dropped.inc(count)
+        self._lost += count
 
     def start(self) -> None:
         """Begin to tell, in the background."""
@@ -199,8 +205,11 @@ class Telling:
                 await asyncio.gather(*sending)
         except (KafkaError, OSError, TimeoutError):
             self._changes.forget()
-            self._dropped.inc(len(taken) or 1)
+            self._drop(len(taken) or 1)
             raise
+        if self._lost:
+            self.tell(told(events.SYSTEM_DROPPED, _now_ms(), {"count": self._lost}))
+            self._lost = 0
         for one in taken:
             self._events.of(one.event).inc()
 
@@ -208,7 +217,7 @@ class Telling:
         whole, points = self._changes.next()
         self._series.set(self._changes.series)
         if self._changes.refused:
-            self._dropped.inc(self._changes.refused)
+            self._drop(self._changes.refused)
         self._told_points.inc(len(points))
         now_ms = _now_ms()
         sample = Sample(samples.VERSION, self._job, self.instance, now_ms, whole, leaving, points)

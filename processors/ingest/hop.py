@@ -223,6 +223,8 @@ def _once(
     headers.append(format_header(step.write_format))
     if replay is not None:
         replay.account.handled += 1
+        again = (HOP, signal.tenant, replay.id)
+        step.replayed[again] = step.replayed.get(again, 0) + 1
         headers.append((names.REPLAYED, replay.id.encode()))
     step.emit(topics.SIGNALS, step.lane, (signal.tenant.encode(), value, headers))
     step.handled_ms.append(record.timestamp)

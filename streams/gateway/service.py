@@ -105,6 +105,7 @@ class Serving:
         recent = Recent()
         signals = Signals(History(home_of(settings)), self.access, recent)
         self.telling = Telling(settings, bootstrap, metrics, job="gateway", port=settings.gateway_port or os.getpid())
+        self.access.uses.tells = self.telling
         parts = (tail, directives, signals, Watching(settings, self.access))
         self.gateway = Gateway(settings, self.outlet, metrics, parts, self.access, recent, tells=self.telling)
         follow = partial(Follower, kafka, settings.topics, lanes=settings.lanes)

@@ -37,6 +37,7 @@ async def run(settings: Settings, bootstrap: str, *, tell: Callable[[str], None]
     PROCESS.gauge(catalogue.BUILD).of(version("hopline")).set(1)
     projector = Projector(source_of(settings, bootstrap), home_of(settings), PROCESS, tell)
     telling = Telling(settings, bootstrap, PROCESS, job="history", port=settings.history_port or os.getpid())
+    projector.tells = telling
     runner = web.AppRunner(_application(projector), access_log=None, handle_signals=False)
     await runner.setup()
     try:
