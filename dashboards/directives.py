@@ -8,7 +8,7 @@ from processors.telemetry import catalogue as metrics
 from processors.vocabulary import topics
 
 SECTIONS: Final = (
-    *red.sections("directives", (topics.COMMANDS,)),
+    *red.sections("directives", (topics.DIRECTIVES,)),
     Section(
         "What was asked for",
         (
@@ -29,11 +29,18 @@ SECTIONS: Final = (
                 width=8,
             ),
             Panel(
+                "Late",
+                "From when a directive was due to the tick that carried it out.",
+                (Query(ask.quantile(0.99, metrics.TIMER_LATENESS, where='hop="directives"'), "p99"),),
+                "s",
+                width=8,
+                runbook="lag.md",
+            ),
+            Panel(
                 "Denied at the gateway",
                 "Requests and events refused for their key or their tenant, per second.",
                 (Query(ask.per_second(metrics.GATEWAY_DENIED, "reason"), "{{reason}}"),),
                 "reqps",
-                width=8,
                 runbook="keys.md",
                 stacked=True,
             ),
@@ -48,7 +55,6 @@ SECTIONS: Final = (
                 ),
                 "short",
                 Shape.TABLE,
-                width=24,
                 runbook="directives.md",
             ),
         ),

@@ -8,7 +8,27 @@ from processors.telemetry import catalogue as metrics
 from processors.vocabulary import topics
 
 SECTIONS: Final = (
-    *red.sections("ingest", (topics.SIGNALS_IN,)),
+    *red.sections("ingest", (topics.SIGNALS_IN, topics.COMMANDS)),
+    Section(
+        "From the log to the step",
+        (
+            Panel(
+                "Waited before the step",
+                "From a record's entry into the log to the step that took it.",
+                red.quantiles(metrics.QUEUE_WAIT, 'hop="ingest"'),
+                "s",
+                exemplars=True,
+                runbook="lag.md",
+            ),
+            Panel(
+                "Slow",
+                "Records that took longer than `slow_seconds`, from the log to their commit, per second.",
+                (Query(ask.per_second(metrics.SLOW, where='hop="ingest"'), "slow"),),
+                "recps",
+                runbook="lag.md",
+            ),
+        ),
+    ),
     Section(
         "The door",
         (

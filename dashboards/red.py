@@ -49,7 +49,6 @@ def _errors(where: str) -> tuple[Panel, ...]:
             "Records that became dead letters, per second.",
             (Query(ask.per_second(metrics.DEAD_LETTERS, "reason", where=where), "{{reason}}"),),
             "recps",
-            width=8,
             runbook="dead-letters.md",
             stacked=True,
         ),
@@ -58,16 +57,7 @@ def _errors(where: str) -> tuple[Panel, ...]:
             "Batches and records on which the hop's own code failed, per second. Should be none.",
             (Query(ask.per_second(metrics.HOP_ERRORS, where=where), "raised"),),
             "cps",
-            width=8,
             runbook="dead-letters.md",
-        ),
-        Panel(
-            "Slow",
-            "Records that took longer than `slow_seconds`, per second.",
-            (Query(ask.per_second(metrics.SLOW, where=where), "slow"),),
-            "recps",
-            width=8,
-            runbook="lag.md",
         ),
     )
 
@@ -77,27 +67,9 @@ def _durations(where: str) -> tuple[Panel, ...]:
         Panel(
             "Time to step a batch",
             "What the hop's own code takes for one batch of one lane.",
-            _quantiles(metrics.HOP_DURATION, where),
+            quantiles(metrics.HOP_DURATION, where),
             "s",
-            width=8,
             exemplars=True,
-            runbook="lag.md",
-        ),
-        Panel(
-            "Waited before the step",
-            "From a record's entry into the log to the step that took it.",
-            _quantiles(metrics.QUEUE_WAIT, where),
-            "s",
-            width=8,
-            exemplars=True,
-            runbook="lag.md",
-        ),
-        Panel(
-            "Late timers",
-            "From when something was due to the tick that did it.",
-            (Query(ask.quantile(0.99, metrics.TIMER_LATENESS, where=where), "p99"),),
-            "s",
-            width=8,
             runbook="lag.md",
         ),
         Panel(
@@ -106,7 +78,6 @@ def _durations(where: str) -> tuple[Panel, ...]:
             (Query(ask.heat(metrics.HOP_DURATION, where), "{{le}}"),),
             "s",
             Shape.HEAT,
-            width=24,
         ),
     )
 
@@ -142,5 +113,6 @@ def _waits(where: str, topic: str) -> tuple[Panel, ...]:
     )
 
 
-def _quantiles(metric: metrics.Metric, where: str) -> tuple[Query, ...]:
+def quantiles(metric: metrics.Metric, where: str) -> tuple[Query, ...]:
+    """Return the questions for half, nine in ten and 99 in 100 of a histogram."""
     return tuple(Query(ask.quantile(share, metric, where=where), f"p{share * 100:g}") for share in (0.5, 0.9, 0.99))

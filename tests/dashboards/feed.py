@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import os
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,20 +23,25 @@ from streams.cli.stack import Stack
 from streams.demo.mix import stream
 from streams.demo.source import Source
 from streams.settings import load
-from tests.integration.command_line import CommandLine
-from tests.integration.faulty_worker import RAISE
-from tests.integration.pipeline import FAULTY, PLAIN, event, free_port
+from tests.dashboards.faulty import AT_THE_DOOR, BEHIND_IT
+from tests.integration.command_line import HOPLINE, CommandLine
+from tests.integration.pipeline import PLAIN, event, free_port
 
 TENANTS: Final = 30
 """More than have a label of their own."""
 PER_SECOND: Final = 150.0
 PAUSE_SECONDS: Final = 1.0
+STRANGE_EVERY: Final = 5
+FAULTY: Final = "tests.dashboards.faulty"
+SOON_MS: Final = 1_500
+KILL_AFTER_SECONDS: Final = 8.0
+COMMAND_SECONDS_MAX: Final = 60.0
 DEFERRED: Final = "deferred"
 REQUEST_SECONDS_MAX: Final = 20.0
 
 
 class FaultyStack(Stack):
-    """What `hopline up` starts, with a worker whose door raises on records that ask for it."""
+    """What `hopline up` starts, with a worker whose hops raise on records that ask for it."""
 
     @override
     def _keeper(self, name: str, arguments: tuple[str, ...], slot: int, *, may_end: bool = False) -> Keeper:
@@ -76,6 +84,7 @@ async def feed(site: Site) -> None:
         tasks.create_task(_over_http(site))
         tasks.create_task(_straight(site))
         tasks.create_task(_ask(site))
+        tasks.create_task(_kill(site))
 
 
 async def _trickle(site: Site) -> None:
@@ -113,22 +122,29 @@ async def _post(http: aiohttp.ClientSession, path: str, body: bytes, headers: di
         await answer.read()
 
 
+def _soon() -> str:
+    return datetime.fromtimestamp((time.time() * 1_000 + SOON_MS) / 1_000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 def _directives(number: int) -> list[dict[str, Any]]:
     """Directives that succeed, that are rejected, that wait."""
-    later = "2999-01-01T00:00:00Z"
+    later, soon = "2999-01-01T00:00:00Z", _soon()
     slow = {"rate_per_second": 2, "burst": 1, "queue_records": 500}
     return [
         {"tenant": DEFERRED, "name": tenant_set.DEFINITION.name, "data": slow},
         {"tenant": "nobody-at-all", "name": limits.DEFINITION.name, "data": {"rate_per_second": number, "burst": 1}},
         {"tenant": "acme", "name": replay.FINISH, "data": {"replay": f"none-{number}"}},
         {"tenant": "acme", "name": tenant_set.DEFINITION.name, "data": {"burst": 50}, "notbefore": later},
+        {"tenant": "acme", "name": tenant_set.DEFINITION.name, "data": {"burst": 60}, "notbefore": soon},
     ]
 
 
 async def _straight(site: Site) -> None:
-    """Past the gateway: records on which the door raises, those of a tenant that must wait, unreadable commands."""
+    """Past the gateway: records on which hops raise, those of a tenant that must wait, unreadable commands."""
     settings = site.stack.settings
-    signals_in, commands = settings.topics.physical(topics.SIGNALS_IN), settings.topics.physical(topics.COMMANDS)
+    signals_in, commands, directives = map(
+        settings.topics.physical, (topics.SIGNALS_IN, topics.COMMANDS, topics.DIRECTIVES)
+    )
     producer = AIOKafkaProducer(**site.stack.kafka.client_options())
     await producer.start()
     try:
@@ -137,10 +153,14 @@ async def _straight(site: Site) -> None:
             number += 1
             lane = lane_of(DEFERRED.encode(), settings.lanes)
             values = [event(DEFERRED, 10 * number + each) for each in range(5)]
-            values.append(event(DEFERRED, -number, data=RAISE.decode()))
+            values.append(event(DEFERRED, -number, data=AT_THE_DOOR.decode()))
             for value in values:
                 await producer.send_and_wait(signals_in, value, key=DEFERRED.encode(), partition=lane)
-            await producer.send_and_wait(commands, b"{", key=DEFERRED.encode(), partition=lane)
+            for value in (b"{", event(DEFERRED, number, type=tenant_set.DEFINITION.name, data=BEHIND_IT.decode())):
+                await producer.send_and_wait(commands, value, key=DEFERRED.encode(), partition=lane)
+            if number % STRANGE_EVERY == 0:
+                # Only lanes write there. A stranger's record must be set aside by the hop that reads it.
+                await producer.send_and_wait(directives, b"{", key=DEFERRED.encode(), partition=lane)
             await asyncio.sleep(PAUSE_SECONDS)
     finally:
         await producer.stop()
@@ -148,9 +168,29 @@ async def _straight(site: Site) -> None:
 
 async def _ask(site: Site) -> None:
     """What an operator does: replay a tenant, redrive dead letters."""
-    number = 0
     while True:
         await asyncio.sleep(PAUSE_SECONDS)
-        number += 1
-        await site.line.call("replay", "--tenant", "demo-01", "--from", "beginning", "--rate", "200", "--json")
-        await site.line.call("dead-letters", "redrive", "--tenant", "demo-02", "--json")
+        await _command(site, "replay", "--tenant", "demo-01", "--from", "beginning", "--rate", "200", "--json")
+        await _command(site, "dead-letters", "redrive", "--tenant", "demo-02", "--json")
+
+
+async def _command(site: Site, *arguments: str) -> None:
+    """Run a command; it ends with the traffic."""
+    null = asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(
+        *HOPLINE, *arguments, env=site.line.environment, stdin=null, stdout=null, stderr=null
+    )
+    try:
+        async with asyncio.timeout(COMMAND_SECONDS_MAX):
+            await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+
+
+async def _kill(site: Site) -> None:
+    """Kill the worker once, when it has state: its successor restores that, and takes the lanes over."""
+    await asyncio.sleep(KILL_AFTER_SECONDS)
+    worker = next(keeper for keeper in site.stack.keepers if keeper.program.name.startswith("worker"))
+    if worker.pid is not None:
+        os.kill(worker.pid, signal.SIGKILL)
