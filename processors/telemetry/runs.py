@@ -163,7 +163,7 @@ class Run:
             axis.times = self.axis.times[:]
         run = copy(self)
         run.axis, run.changed, run.numbers = axis, self.changed[:], self.numbers[:]
-        run._fell, run._lost = self._fell[:], self._lost[:]  # noqa: SLF001 - its own kind
+        run._fell, run._lost = self._fell[:], self._lost[:]  # noqa: SLF001 - one of its own kind
         return run
 
     # ---- as the evaluator sees it

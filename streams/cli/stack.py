@@ -1,4 +1,4 @@
-"""Everything on one machine: Kafka, topics, workers, the gateway, the watch, a source; brought up and ended in order."""
+"""Everything on one machine: Kafka, topics, workers, gateway, history, watch, source; brought up and ended in order."""
 
 import asyncio
 import fcntl

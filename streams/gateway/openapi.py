@@ -103,7 +103,8 @@ _PROBLEM_TEXTS: Final = {
     "415": "Neither a CloudEvent nor a batch of them, or compressed.",
     "429": "More than this caller may send, a pause after invalid requests, or the gateway is full.",
     "500": "A bug of the gateway; its log says how.",
-    "503": "Kafka, history or the watch cannot be reached; nothing that was accepted is lost. An event of unknown fate is named.",
+    "503": "Kafka, history or the watch cannot be reached; nothing that was accepted is lost. "
+    "An event of unknown fate is named.",
 }
 _RETRY: Final = {
     "Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "seconds; `retry_after_ms` is exact"}
@@ -227,5 +228,8 @@ def document() -> _Map:
             "/readyz": {"get": {**ready, "operationId": "getReadiness"}},
             "/metrics": {"get": {**metrics, "operationId": "getMetrics"}},
         },
-        "components": {"schemas": _schemas() | more.schemas() | openapi_watch.schemas(), "responses": _problem_responses()},
+        "components": {
+            "schemas": _schemas() | more.schemas() | openapi_watch.schemas(),
+            "responses": _problem_responses(),
+        },
     }

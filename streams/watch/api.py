@@ -1,7 +1,7 @@
 """What the watch answers over HTTP. It asks nobody for a key: it listens on loopback, or where only ours can reach it.
 
-The gateway asks it for people and programs, with keys and permissions; by `only` it narrows an answer to what a tenant's
-key may see.
+The gateway asks it for people and programs, with keys and permissions; by `only` it narrows an answer to what a
+tenant's key may see.
 """
 
 import asyncio

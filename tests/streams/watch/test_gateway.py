@@ -56,9 +56,10 @@ class PlayedWatch:
 @asynccontextmanager
 async def both(**settings: Any) -> AsyncIterator[tuple[Site, PlayedWatch]]:
     played = PlayedWatch()
-    async with TestServer(played.application()) as server, listening(
-        watch_url=f"http://127.0.0.1:{server.port}", **settings
-    ) as site:
+    async with (
+        TestServer(played.application()) as server,
+        listening(watch_url=f"http://127.0.0.1:{server.port}", **settings) as site,
+    ):
         yield site, played
 
 
