@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from processors.alerting.rule import Rule
-from processors.alerting.settings import ALL, AlertSettings
+from processors.alerting.settings import AlertSettings
 from processors.alerting.thresholds import Thresholds
 from processors.telemetry import catalogue
 from processors.vocabulary import topics as names
@@ -19,8 +19,6 @@ from streams.settings import Settings
 
 log = logging.getLogger(__name__)
 
-OVERRIDES_SHOWN_MAX: Final = 500
-"""As series of a process. More are in force, and the watch judges by them; Prometheus sees the first so many."""
 PROBLEMS_LOGGED_MAX: Final = 20
 """Of one reading; the topic may be full of what cannot be read."""
 
@@ -47,9 +45,7 @@ class ThresholdsView:
         """See `View.take`."""
         wrong = (self._next if self._reading else self.settings).take(record.key, record.value)
         if wrong:
-            self._problems += 1
-            if self._problems <= PROBLEMS_LOGGED_MAX:
-                log.warning("the alerts' settings: %s", wrong)
+            self._say(wrong)
         if not self._reading:
             self._renew()
 
@@ -62,9 +58,15 @@ class ThresholdsView:
         # Made anew and put in place whole: others may be reading the old one.
         thresholds = Thresholds(self._rules)
         for one in self.settings.overrides():
-            thresholds.set(one.alert, one.tenant, one.value)
+            if why_not := thresholds.set(one.alert, one.tenant, one.value):
+                self._say(why_not)
         self.thresholds = thresholds
         self._shown.show(thresholds)
+
+    def _say(self, wrong: str) -> None:
+        self._problems += 1
+        if self._problems <= PROBLEMS_LOGGED_MAX:
+            log.warning("the alerts' settings: %s", wrong)
 
     def silenced(self, alert: str, labels: Mapping[str, str], now_ms: int) -> bool:
         """Tell whether nobody is to be told of an alert now."""
@@ -72,19 +74,14 @@ class ThresholdsView:
 
 
 class ThresholdsShown:
-    """The thresholds as a metric: the defaults of all rules, and of tenants the first so many that were moved."""
+    """The thresholds as a metric: all rules' defaults, and what was moved."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._family = metrics.gauge(catalogue.ALERT_THRESHOLD)
 
     def show(self, thresholds: Thresholds) -> None:
         """Show these, and nothing else."""
-        now: dict[tuple[str, str], float] = {}
-        overrides = 0
-        for alert, tenant, value in thresholds.samples():
-            overrides += tenant != ALL
-            if tenant == ALL or overrides <= OVERRIDES_SHOWN_MAX:
-                now[alert, tenant] = value
+        now = {tuple(value for _, value in point.labels): point.value for point in thresholds.samples()}
         for gone in self._family.children.keys() - now.keys():
             self._family.forget(*gone)
         for labels, value in now.items():

@@ -130,7 +130,7 @@ def backtest_(*, start: str, end: str, step: str, moved: Sequence[str], only: Se
 
 
 def _is_raised(alert: dict[str, Any]) -> bool:
-    return alert["state"] == "firing" and alert["severity"] != "info"
+    return bool(alert["state"] == "firing" and alert["severity"] != "info")
 
 
 def _row(alert: dict[str, Any]) -> Sequence[object]:

@@ -19,7 +19,7 @@ from streams.changelog import assign_whole, committed_consumer, read_range
 from streams.lanes.writer import stop_within
 from streams.settings import Settings
 from streams.topics import TOPICS
-from streams.watch.words import STATE_KEY, State, ToldChange, change_of, pack, state_of
+from streams.watch.words import STATE_KEY, Became, State, ToldChange, change_of, pack, state_of
 
 LANE: Final = 0
 BACK_RECORDS: Final = 500
@@ -53,22 +53,27 @@ class AlertLog:
         self._producer = producer
         self._topic = settings.topics.physical(names.ALERTS)
         self._kafka = settings.cluster(bootstrap)
+        self._broken = False
 
-    async def write(self, changes: Sequence[ToldChange], state: State) -> None:
-        """Write changes and the state after them, all or nothing. Raises `LogError`: then close this and open another.
+    async def write(self, records: Sequence[ToldChange | Became], state: State) -> None:
+        """Write records and the state after them, all or nothing. Raises `LogError`: then close this and open another.
 
         Whether a write that failed has happened all the same is known from `read_back`.
         """
         packed = pack(state)
         if len(packed) > STATE_BYTES_MAX:
             raise LogError(f"the alerts' state has {len(packed)} bytes, more than {STATE_BYTES_MAX}: too many alerts")
-        records = [(change.id.encode(), pack(change)) for change in changes]
+        if self._broken:
+            raise LogError("the alerts' topic is not written any more: a write before has failed")
+        # Until it has ended well: after an error, or a cancellation within, nobody knows what a producer would do next.
+        self._broken = True
         try:
             async with asyncio.timeout(WRITE_SECONDS_MAX):
-                await self._transact([*records, (STATE_KEY, packed)])
+                await self._transact([*((_key(one), pack(one)) for one in records), (STATE_KEY, packed)])
         except (KafkaError, IllegalOperation, TimeoutError, OSError, AssertionError) as error:
             # aiokafka asserts its state machine; after an error of the broker's it may be anywhere.
             raise LogError(f"the alerts' changes were not written: {type(error).__name__}") from error
+        self._broken = False
 
     async def _transact(self, records: Sequence[tuple[bytes, bytes]]) -> None:
         producer = self._producer
@@ -108,6 +113,10 @@ class AlertLog:
                 if complete or start == least or (state is not None and state.written == state.told):
                     return Back(state, tuple(one for one in changes if one.number > wanted) if state else ())
                 records *= BACK_GROWTH
+
+
+def _key(record: ToldChange | Became) -> bytes:
+    return (record.id if isinstance(record, ToldChange) else f"told/{record.channel}").encode()
 
 
 @asynccontextmanager

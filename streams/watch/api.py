@@ -15,13 +15,13 @@ import msgspec
 from aiohttp import web
 
 from dashboards.catalogue import Chart
-from processors.alerting.judge import Alert
 from processors.alerting.rule import Rule
+from processors.alerting.states import Alert
 from processors.alerting.thresholds import Thresholds
 from processors.telemetry.promql import Source, parse, ranged
 from processors.vocabulary import rules as names
 from streams.gateway.hosts import is_own_name
-from streams.metrics import CONTENT_TYPE, Metrics
+from streams.metrics import Metrics
 from streams.watch import charts, prometheus
 from streams.watch.asked import BEAT_SECONDS, EVENTS_TYPE, ONLY
 from streams.watch.figures import Now
@@ -127,8 +127,9 @@ class Api:
             log.exception("%s failed", request.path)
             return _failed(HTTPStatus.INTERNAL_SERVER_ERROR, "The watch failed on this question; its log says how.")
 
-    async def _show_metrics(self, _: web.Request) -> web.Response:
-        return web.Response(body=self._metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
+    async def _show_metrics(self, request: web.Request) -> web.Response:
+        content, content_type = self._metrics.shown(request.headers.get("Accept", ""))
+        return web.Response(body=content, headers={"Content-Type": content_type})
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.Response(text="alive\n")
@@ -238,8 +239,8 @@ class Api:
     async def _listen(self, request: web.Request) -> web.StreamResponse:
         only = _tenant(request, ONLY) or _tenant(request, "tenant")
         listener = self._changes.join(only)
+        response = web.StreamResponse(headers=_EVENTS | _SAFE)
         try:
-            response = web.StreamResponse(headers=_EVENTS | _SAFE)
             await response.prepare(request)
             await response.write(b": hello\n\n")
             async for kind, text in listener.events(BEAT_SECONDS):
@@ -273,7 +274,7 @@ class Api:
 
 def _rule(rule: Rule, thresholds: Thresholds, tenant: str, only: str) -> dict[str, Any]:
     threshold = rule.threshold
-    overrides = [(of, value) for alert, of, value in thresholds.overrides() if alert == rule.name]
+    overrides = thresholds.overrides(rule.name)
     return {
         "alert": rule.name,
         "severity": rule.severity.value,

@@ -13,10 +13,11 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
-from processors.alerting.judge import Change, Judge
+from processors.alerting import states
+from processors.alerting.judge import Judge
 from processors.alerting.rule import Rule
 from processors.alerting.settings import AlertSettings
-from processors.alerting.states import AlertState
+from processors.alerting.states import Change
 from processors.alerting.thresholds import Thresholds
 from processors.telemetry.samples import Sample, UnreadableSampleError, unpack
 from processors.telemetry.series import SeriesStore
@@ -99,21 +100,23 @@ class Replayed:
         return self.found
 
     def _check(self) -> None:
+        self._store.silent(self._next_ms)
         changes = self._judge.check(self._store, self._thresholds, self._next_ms)
         self.found.checks += 1
-        self.found.failed.update(self._judge.failed)
+        self.found.failed.update(self._judge.failures)
         for change in changes:
             self._note(change)
         self._next_ms += self._trial.step_ms
 
     def _note(self, change: Change) -> None:
         alert = change.alert
-        if change.after is AlertState.FIRING and len(self.found.raised) < RAISED_MAX:
+        raised = change.after is states.State.FIRING and change.before is not states.State.FIRING
+        if raised and len(self.found.raised) < RAISED_MAX:
             numbers = number_of(alert.value), number_of(alert.threshold)
-            raised = Raised(alert.alert, alert.severity.value, alert.labels, change.at_ms, *numbers)
-            self._open[alert.id] = raised
-            self.found.raised.append(raised)
-        elif change.after is AlertState.CLEARED and alert.id in self._open:
+            one = Raised(alert.alert, alert.severity.value, alert.labels, change.at_ms, *numbers)
+            self._open[alert.id] = one
+            self.found.raised.append(one)
+        elif change.after is states.State.CLEARED and alert.id in self._open:
             self._open.pop(alert.id).cleared_ms = change.at_ms
 
 
@@ -137,8 +140,9 @@ async def _thresholds(settings: Settings, kafka: KafkaSettings, trial: Trial) ->
     found = Thresholds(trial.rules)
     for one in decided.overrides():
         found.set(one.alert, one.tenant, one.value)
-    for alert, tenant, value in trial.moved:
-        found.set(alert, tenant, value)
+    for alert, tenant, moved in trial.moved:
+        if why_not := found.set(alert, tenant, moved):
+            raise CommandError(why_not, "choose another value", code=MISUSED)
     return found
 
 

@@ -1,6 +1,6 @@
 """Small questions that the map, the overview and `hopline top` are made of: a metric's figures now, by a label."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Final
@@ -21,7 +21,7 @@ class Now:
     window_seconds: int
     """How far back a rate looks."""
 
-    def ask(self, text: str) -> list[tuple[Mapping[str, str], float]]:
+    def ask(self, text: str) -> Sequence[tuple[Mapping[str, str], float]]:
         """Return what a query gives now, without what is no number."""
         found = instant(parse(text), self.source, self.at_ms)
         if not isinstance(found, Vector):

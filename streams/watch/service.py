@@ -3,19 +3,20 @@
 import asyncio
 import errno
 import logging
+import os
 import signal
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 
 from aiohttp import web
 
-from processors.alerting.judge import Alert
 from processors.alerting.rule import Rule
+from processors.alerting.states import Alert
 from processors.alerting.thresholds import Thresholds
 from processors.telemetry import catalogue
 from processors.telemetry.promql import Source
@@ -24,9 +25,11 @@ from streams import alert_rules, thresholds
 from streams.gateway.errors import PortTakenError
 from streams.gateway.following import Follower, Span, Turn
 from streams.gateway.hosts import is_loopback
+from streams.handlers import Handlers, gathered
 from streams.metrics import PROCESS, Metrics
 from streams.settings import Settings
 from streams.tasks import ended
+from streams.telling import Telling as Told
 from streams.watch.alertlog import open_log
 from streams.watch.api import Api
 from streams.watch.charge import Charge
@@ -35,31 +38,36 @@ from streams.watch.handling import Handler, Handling
 from streams.watch.hosting import Hosting, Part
 from streams.watch.questions import Questions
 from streams.watch.samples import TURN_RECORDS_MAX, SamplesView, span
-from streams.watch.telling import HISTORY_MAX, Changes, Notifier, Telling
+from streams.watch.telling import HISTORY_MAX, Changes, Teller, Telling
+from streams.watch.words import Became
 
 log = logging.getLogger(__name__)
 
 STOP_SECONDS_MAX: Final = 5.0
 
+MakeTeller: TypeAlias = Callable[["Watch", Callable[[Became], None]], Teller]
+
 
 @dataclass(frozen=True, slots=True)
 class Aboard:
-    """What the watch carries besides judging. Empty lists do no harm: the console's events are always there."""
+    """What the watch carries besides judging. Without any of it the console's events are there all the same."""
 
-    notifiers: Sequence[Notifier] = ()
+    make_teller: MakeTeller = lambda _watch, _became: Telling()
+    """Makes those who tell people, each time that this watch takes charge."""
     parts: Sequence[Part] = ()
     handlers: Sequence[Handler] = ()
     rules: Sequence[Rule] = field(default_factory=alert_rules.rules)
 
 
 async def run(settings: Settings, bootstrap: str) -> None:
-    """Watch until SIGTERM or SIGINT. Raises `PortTakenError`."""
+    """Watch until SIGTERM or SIGINT. Raises `PortTakenError` or `SettingsError`."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with Watch(settings, bootstrap, PROCESS) as watch:
+    handlers = Handlers(gathered(settings), PROCESS)
+    async with Watch(settings, bootstrap, PROCESS, Aboard(handlers=(handlers,))) as watch:
         log.info("the watch is at %s", watch.url)
         await stop.wait()  # forever: until it is told to stop
     log.info("the watch has stopped")
@@ -84,7 +92,7 @@ class Watch:
         self.duty = Duty(
             Ground(self.rules, self._source, lambda: self.decided.thresholds, settings.telemetry_seconds),
             self.charge,
-            Telling(self._aboard.notifiers),
+            partial(self._aboard.make_teller, self),
             metrics,
             partial(open_log, settings, bootstrap),
             self._engine,
@@ -100,6 +108,7 @@ class Watch:
         )
         self._tasks: list[asyncio.Task[None]] = []
         self.url = ""
+        self.telling = Told(settings, bootstrap, metrics, job="watch", port=settings.watch_port or os.getpid())
         metrics.gauge(catalogue.BUILD).of(version("hopline")).set(1)
 
     async def __aenter__(self) -> Self:
@@ -109,6 +118,7 @@ class Watch:
         except BaseException:
             await self._runner.cleanup()
             raise
+        self.telling.start()
         for follower in self._followers():
             follower.start()
         self._tasks = [asyncio.create_task(work) for work in (self.charge.run(), self.duty.run(), self._handling.run())]
@@ -123,6 +133,7 @@ class Watch:
         await ended(charge)
         await self._hosting.close()
         await asyncio.gather(*(follower.close() for follower in self._followers()))
+        await self.telling.close()
         await self._runner.cleanup()
         self._questions.close()
         self._engine.shutdown(wait=False, cancel_futures=True)
@@ -130,13 +141,13 @@ class Watch:
     def _followers(self) -> Iterable[Follower]:
         return (self._thresholds, self._samples, self._changes)
 
-    def _source(self) -> Source | None:
-        """Return what is judged; None while it is old or not all was read."""
-        return None if self._samples.behind or self._thresholds.behind else self.samples.judged()
+    def _source(self) -> Callable[[int], Source] | None:
+        """Return what gives what is judged; None while that is old or not all was read."""
+        return None if self._samples.behind or self._thresholds.behind else self.samples.look
 
     def alerts(self) -> list[Alert]:
         """See `Knowledge.alerts`. A watch that stands by shows what the one in charge wrote last."""
-        return self.duty.active() if self.duty.serving else self.duty.seen(self.changes.newest_state)
+        return self.duty.active if self.duty.serving else self.duty.seen(self.changes.newest_state)
 
     def silenced(self, alert: Alert) -> bool:
         """See `Knowledge.silenced`."""

@@ -27,14 +27,30 @@ class Notifier(Protocol):
         """Take a change over. Never waits; what takes time is done elsewhere."""
 
 
+class Teller(Notifier, Protocol):
+    """All who tell people, for as long as this watch is in charge. What it keeps is written down with the changes."""
+
+    def start(self) -> None:
+        """Begin to tell, in the background."""
+
+    async def close(self) -> None:
+        """Tell no more."""
+
+    def pack(self) -> bytes:
+        """Return what was told and is still to be told."""
+
+    def unpack(self, packed: bytes) -> None:
+        """Go on from there."""
+
+
 class FullError(Exception):
     """As many listen as may."""
 
 
 class Telling:
-    """Hands each change to all notifiers; the failure of one is nobody else's."""
+    """Hands each change to notifiers that keep nothing; the failure of one is nobody else's. See `Teller`."""
 
-    def __init__(self, notifiers: Iterable[Notifier]) -> None:
+    def __init__(self, notifiers: Iterable[Notifier] = ()) -> None:
         self._notifiers = tuple(notifiers)
 
     def told(self, change: ToldChange) -> None:
@@ -44,6 +60,19 @@ class Telling:
                 notifier.told(change)
             except Exception:  # boundary: a notifier's bug must not keep others from being told
                 log.exception("%s could not be told of %s", type(notifier).__name__, change.alert)
+
+    def start(self) -> None:
+        """See `Teller.start`."""
+
+    async def close(self) -> None:
+        """See `Teller.close`."""
+
+    def pack(self) -> bytes:
+        """See `Teller.pack`."""
+        return b""
+
+    def unpack(self, packed: bytes) -> None:
+        """See `Teller.unpack`."""
 
 
 class Listener:
@@ -122,7 +151,7 @@ class Changes:
 
     def history(self, *, limit: int, since_ms: int, only: str) -> list[ToldChange]:
         """Return the newest changes, the newest first."""
-        found = []
+        found: list[ToldChange] = []
         for change in reversed(self._known):
             if change.at_ms < since_ms or len(found) >= limit:
                 break

@@ -1,25 +1,28 @@
 """Alerts and their changes as JSON: what the topic `alerts` holds, what the page and the channels are told.
 
 A record of the topic is one JSON object with `v`, its format, and `what` it is: `change` (its key is the alert's id),
-or `state`, by which whoever takes charge of the watch goes on where the one before it was. Others may write more kinds
-of records there; who reads skips what it does not know.
+`told`, what became of telling a channel, or `state`, by which whoever takes charge of the watch goes on where the one
+before it was. Who reads skips what it does not know.
 """
 
+import zlib
 from collections.abc import Mapping
 from math import isfinite
 from typing import Any, Final
 
 import msgspec
 
-from processors.alerting.judge import Alert, Change
+from processors.alerting.states import Alert, Change
 
 VERSION: Final = 1
 CHANGE: Final = "change"
 STATE: Final = "state"
+TOLD: Final = "told"
 STATE_KEY: Final = b"state"
 """No alert's id: those are hexadecimal."""
 TEXT_CHARACTERS_MAX: Final = 1_000
 LABEL_CHARACTERS_MAX: Final = 256
+INFLATED_BYTES_MAX: Final = 64 * 1_048_576
 
 
 class ToldChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +45,8 @@ class ToldChange(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     description: str
     runbook: str
+    told: bool = True
+    """Whether people are to hear of it; the page shows the others, too."""
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +60,24 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     told: int
     """Up to this one all were handed to those who tell people."""
     judge: bytes
+    """What the judge keeps, deflated."""
+    teller: bytes = b""
+    """What those who tell people keep, deflated."""
+
+
+class Became(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of telling a channel something."""
+
+    v: int = VERSION
+    what: str = TOLD
+    at_ms: int
+    channel: str
+    notice: str
+    result: str
+    alerts: tuple[str, ...]
+    attempt: int
+    seconds: float
+    words: str
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -70,6 +93,7 @@ def told(change: Change, number: int) -> ToldChange:
         at_ms=change.at_ms,
         from_=change.before.value,
         to=change.after.value,
+        told=change.told,
         **_said(alert),
     )
 
@@ -99,7 +123,20 @@ def number_of(value: float | None) -> float | None:
     return value if value is not None and isfinite(value) else None
 
 
-def pack(record: ToldChange | State) -> bytes:
+def deflated(kept: bytes) -> bytes:
+    """Return what a state holds of something: the same words come again and again in it."""
+    return zlib.compress(kept)
+
+
+def inflated(kept: bytes) -> bytes:
+    """Return what `deflated` was given; nothing for nothing, or for what is no such thing."""
+    try:
+        return zlib.decompressobj().decompress(kept, INFLATED_BYTES_MAX) if kept else b""
+    except zlib.error:
+        return b""
+
+
+def pack(record: ToldChange | Became | State) -> bytes:
     """Return a record's value."""
     return _encode(record)
 
