@@ -70,6 +70,7 @@ TAKEOVERS: Final = _counter("hopline_takeovers_total", "Lanes taken over, by how
 TAKEOVER_DURATION: Final = _histogram("hopline_takeover_seconds", "From the wish to take a lane to its first fetch.")
 HOP_FAILURES: Final = _counter("hopline_hop_failures_total", "Batches on which a hop raised or timed out.", "lane")
 STATE_BYTES: Final = _gauge("hopline_state_bytes", "Local state on disk.")
+DISK_FREE: Final = _gauge("hopline_disk_free_bytes", "Room that is left on the disk of the local state.")
 RESTORE_PROGRESS: Final = _gauge("hopline_restore_progress_ratio", "How much of the changelog has been read.", "lane")
 LEDGER_MISMATCH: Final = _gauge(
     "hopline_ledger_mismatch_records", "Records in less records accounted for.", "hop", "lane"

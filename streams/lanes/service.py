@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import shutil
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -221,6 +222,7 @@ class LaneService(Service):
             gauge(catalogue.LOOP_LAG).of().set(self._watchdog.loop_lag_seconds)
             if self._store is not None:
                 gauge(catalogue.STATE_BYTES).of().set(self._store.bytes_on_disk())
+                gauge(catalogue.DISK_FREE).of().set(shutil.disk_usage(self.settings.data_dir).free)
             self._lag_gauges()
             self._agent_gauges()
             await asyncio.sleep(GAUGES_SECONDS)
