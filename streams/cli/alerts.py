@@ -1,9 +1,7 @@
 """`hopline alerts`: which alerts wait or are raised, what changed before, and what other thresholds would have done."""
 
 import math
-import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
@@ -12,6 +10,7 @@ from processors.alerting.rule import Rule
 from streams import alert_rules
 from streams.cli.access import access, loaded, run
 from streams.cli.errors import FAILED, MISUSED, CommandError
+from streams.cli.moments import moment_or_ago_ms
 from streams.cli.output import json_option, moment, print_json, print_table
 from streams.cli.watch_asking import ask_watch
 from streams.watch.backtest import Raised, Trial, backtest
@@ -56,8 +55,7 @@ def list_(*, tenant: str | None, everything: bool, as_json: bool) -> None:
 @json_option
 def history(*, since: str, alert: str | None, tenant: str | None, limit: int, as_json: bool) -> None:
     """Show the changes of alerts, oldest first, from the topic `alerts`: no watch needs to run."""
-    now_ms = time.time_ns() // 1_000_000
-    since_ms = _moment(since, "--since", now_ms)
+    since_ms = moment_or_ago_ms("--since", since) or 0
     at = access()
     found = run(history_of(at.settings, at.kafka, since_ms=since_ms, limit=limit, alert=alert, tenant=tenant))
     if as_json:
@@ -94,8 +92,7 @@ def backtest_(*, start: str, end: str, step: str, moved: Sequence[str], only: Se
 
     Nothing is told and nothing is changed. Exit code 0, also if alerts would have been raised.
     """
-    now_ms = time.time_ns() // 1_000_000
-    from_ms, to_ms = _moment(start, "--from", now_ms), _moment(end, "--to", now_ms)
+    from_ms, to_ms = moment_or_ago_ms("--from", start) or 0, moment_or_ago_ms("--to", end) or 0
     if to_ms <= from_ms:
         raise CommandError("--to is not after --from", "give a begin that lies before the end", code=MISUSED)
     rules = _rules(only)
@@ -200,16 +197,3 @@ def _span_ms(text: str, option: str) -> int:
     if not (number.isascii() and number.isdigit() and len(number) < 8 and unit in _UNITS_MS):  # noqa: PLR2004 - digits
         raise CommandError(f"{option} {text!r} is no time", "write it as 30s, 5m, 24h or 7d", code=MISUSED)
     return int(number) * _UNITS_MS[unit]
-
-
-def _moment(text: str, option: str, now_ms: int) -> int:
-    """Return a moment: so long ago, or an RFC 3339 time."""
-    if text[-1:] in _UNITS_MS and text[:-1].isdigit():
-        return now_ms - _span_ms(text, option)
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise CommandError(
-            f"{option} {text!r} is no time", "write it as 30m, 24h, or such as 2026-11-21T10:00:00Z", code=MISUSED
-        ) from error
-    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1_000)

@@ -42,6 +42,7 @@ from streams.live.reader import LiveReader
 from streams.metrics import PROCESS, Metrics
 from streams.settings import Settings, SettingsError
 from streams.telling import Telling
+from streams.thresholds import follow as follow_thresholds
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +112,8 @@ class Serving:
         follow = partial(Follower, kafka, settings.topics, lanes=settings.lanes)
         keys = follow(names.ACCESS, view=Several(table, LimitsView(self.gateway.admission.limiter)))
         self.access.behind = lambda: keys.behind
-        self._followers = (keys, follow(names.AUDIT, view=ends, span=span(settings.lanes)))
+        thresholds, _ = follow_thresholds(settings, bootstrap, metrics)
+        self._followers = (keys, follow(names.AUDIT, view=ends, span=span(settings.lanes)), thresholds)
         self.certificate = Certificate(settings)
         self._headers = headers_for(settings)
         self._runner = web.AppRunner(

@@ -7,8 +7,11 @@ from typing import Final
 import uvloop
 
 from streams import cluster
+from streams.channels.loading import ChannelsError
 from streams.gateway.errors import PortTakenError
+from streams.metrics import PROCESS
 from streams.settings import SettingsError, load
+from streams.watch.aboard import aboard
 from streams.watch.service import run
 
 EXIT_FAILED: Final = 1
@@ -20,8 +23,8 @@ def main() -> int:
     try:
         settings = load().settings
         logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        uvloop.run(run(settings, cluster.bootstrap(settings)))
-    except SettingsError as error:
+        uvloop.run(run(settings, cluster.bootstrap(settings), aboard(settings, PROCESS)))
+    except (SettingsError, ChannelsError) as error:
         return _complain(error, EXIT_SETTINGS)
     except (cluster.NoClusterError, PortTakenError) as error:
         return _complain(error, EXIT_FAILED)

@@ -64,7 +64,7 @@ class Ground:
     """Gives what is judged at a time, to be called in the judging thread. None while what is known is old."""
     thresholds: Callable[[], Thresholds]
     seconds: float
-    clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    clock_ms: Callable[[], int]
 
 
 class Duty:
@@ -132,7 +132,7 @@ class Duty:
         self._begin(back.state)
         teller = self._teller = self._make_teller(self._became.append)
         try:
-            teller.unpack(inflated(self._state.teller))
+            self._remind(teller)
             teller.start()
             if back.untold:
                 log.warning("%d changes were perhaps told to nobody; telling them now", len(back.untold))
@@ -145,6 +145,15 @@ class Duty:
             self._gauges.stand_by()
             await teller.close()
             await self._leave(written)
+
+    def _remind(self, teller: Teller) -> None:
+        """Let those who tell people know what was told before."""
+        kept = inflated(self._state.teller)
+        if kept:
+            try:
+                teller.unpack(kept)
+            except Exception:  # boundary: another version's memory must not keep people from being told
+                log.exception("what was told before cannot be read; it may be told again")
 
     async def _leave(self, written: Log) -> None:
         """Write down that all was told, and what waits to be: else a successor would tell it again."""

@@ -25,7 +25,6 @@ from streams import alert_rules, thresholds
 from streams.gateway.errors import PortTakenError
 from streams.gateway.following import Follower, Span, Turn
 from streams.gateway.hosts import is_loopback
-from streams.handlers import Handlers, gathered
 from streams.metrics import PROCESS, Metrics
 from streams.settings import Settings
 from streams.tasks import ended
@@ -59,15 +58,14 @@ class Aboard:
     rules: Sequence[Rule] = field(default_factory=alert_rules.rules)
 
 
-async def run(settings: Settings, bootstrap: str) -> None:
-    """Watch until SIGTERM or SIGINT. Raises `PortTakenError` or `SettingsError`."""
+async def run(settings: Settings, bootstrap: str, aboard: Aboard) -> None:
+    """Watch until SIGTERM or SIGINT. Raises `PortTakenError`."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    handlers = Handlers(gathered(settings), PROCESS)
-    async with Watch(settings, bootstrap, PROCESS, Aboard(handlers=(handlers,))) as watch:
+    async with Watch(settings, bootstrap, PROCESS, aboard) as watch:
         log.info("the watch is at %s", watch.url)
         await stop.wait()  # forever: until it is told to stop
     log.info("the watch has stopped")
@@ -90,7 +88,7 @@ class Watch:
         self._samples = follow(names.METRICS, view=self.samples, span=span(settings.lanes), turn=turn)
         self._changes = follow(names.ALERTS, view=self.changes, span=Span(records_max=2 * HISTORY_MAX))
         self.duty = Duty(
-            Ground(self.rules, self._source, lambda: self.decided.thresholds, settings.telemetry_seconds),
+            Ground(self.rules, self._source, lambda: self.decided.thresholds, settings.telemetry_seconds, clock_ms),
             self.charge,
             partial(self._aboard.make_teller, self),
             metrics,
@@ -151,7 +149,7 @@ class Watch:
 
     def silenced(self, alert: Alert) -> bool:
         """See `Knowledge.silenced`."""
-        return self.decided.silenced(alert.alert, alert.labels, time.time_ns() // 1_000_000)
+        return self.decided.silenced(alert.alert, alert.labels, clock_ms())
 
     def thresholds(self) -> Thresholds:
         """See `Knowledge.thresholds`."""
@@ -160,6 +158,11 @@ class Watch:
     def why_not_ready(self) -> str:
         """See `Knowledge.why_not_ready`."""
         return " ".join(filter(None, (follower.behind for follower in self._followers())))
+
+
+def clock_ms() -> int:
+    """Return the time."""
+    return time.time_ns() // 1_000_000
 
 
 async def _listen(runner: web.AppRunner, host: str, port: int) -> str:

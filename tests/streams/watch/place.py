@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import aiohttp
 from aiokafka import AIOKafkaProducer
@@ -115,7 +115,7 @@ class Telling:
         self._began = time.monotonic()
         self._task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> "Telling":
+    async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run())
         return self
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings as how
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from typing_extensions import override
 
 from processors.alerting.thresholds import Thresholds
 from processors.telemetry import catalogue
@@ -103,9 +104,7 @@ class World:
 
     def begin(self) -> None:
         """A new process: it knows nothing."""
-        ground = Ground(
-            (LAG,), self._source, lambda: Thresholds((LAG,)), 0.0, lambda: self.now_ms
-        )
+        ground = Ground((LAG,), self._source, lambda: Thresholds((LAG,)), 0.0, lambda: self.now_ms)
         self.charge = PlayedCharge()
         make: Callable[[Any], Any] = lambda _: Telling((self.noting,))  # noqa: E731 - one expression, named for mypy
         self.duty = Duty(
@@ -173,6 +172,7 @@ def test_a_teller_that_raises_ends_nothing() -> None:
     world = World()
 
     class Failing(Telling):
+        @override
         def told(self, change: ToldChange) -> None:
             raise ZeroDivisionError(change.alert)
 
@@ -193,16 +193,26 @@ def test_what_became_of_telling_is_written_down_and_what_tellers_keep_comes_back
             super().__init__()
             self.became = became
 
+        @override
         def told(self, change: ToldChange) -> None:
             self.became(
                 Became(
-                    at_ms=1, channel="c", notice="n", result="told", alerts=(change.id,), attempt=1, seconds=0.1, words=""
+                    at_ms=1,
+                    channel="c",
+                    notice="n",
+                    result="told",
+                    alerts=(change.id,),
+                    attempt=1,
+                    seconds=0.1,
+                    words="",
                 )
             )
 
+        @override
         def pack(self) -> bytes:
             return b"kept"
 
+        @override
         def unpack(self, packed: bytes) -> None:
             kept.append(packed)
 
@@ -260,6 +270,7 @@ class Watches(RuleBasedStateMachine):
         assert topic.state is not None
         assert topic.state.written == len(topic.changes)
 
+    @override
     def teardown(self) -> None:
         if not hasattr(self, "world"):
             return

@@ -1,4 +1,4 @@
-"""The watch on a real Kafka: samples become charts, rules become changes that are told once, and nothing is forgotten."""
+"""The watch on a real Kafka: samples become charts, rules become changes that are told once; nothing is forgotten."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ from streams.watch.telling import Telling as Tellers
 from streams.watch.words import ToldChange
 from tests.streams.history.made import free_port
 from tests.streams.watch.made import sample
-from tests.streams.watch.place import LAG, OF_TENANTS, RULES, SECONDS, Place, Telling, ask, now_ms, place, until
+from tests.streams.watch.place import LAG, OF_TENANTS, RULES, SECONDS, Telling, ask, now_ms, place, until
 
 pytestmark = pytest.mark.kafka
 
@@ -134,39 +134,43 @@ async def test_a_lowered_threshold_raises_an_alert_that_is_written_then_told_and
     kafka: str, unique: str
 ) -> None:
     noting = Noting()
-    async with place(kafka, unique) as here, Telling(here, worker) as telling:
-        async with watch_of(here.settings, kafka, noting) as watch, aiohttp.ClientSession() as http:
-            telling.figures["lag"] = 10.0
-            await in_charge(watch)
-            async with http.get(f"{watch.url}/v1/alerts/events") as events, asyncio.timeout(SECONDS):
-                assert await events.content.readuntil(b"\n\n") == b": hello\n\n"
-                assert not went(await here.changes())
-                await here.decide(Override(LAG.name, "", 5.0, now_ms()))
-                told = await _event(events)
-            assert (told["alert"], told["to"], told["threshold"]) == (LAG.name, "firing", 5)
-            assert told["description"] == f"{names.SIGNALS_IN} waits for 10 s."
-            assert went(await here.changes())[-1] == "firing"
-            assert went(noting.heard) == ["firing"]
-            (raised,) = (await ask(watch.url, "/v1/alerts"))["alerts"]
-            assert (raised["state"], raised["silenced"], raised["labels"]) == (
-                "firing", False, {"topic": names.SIGNALS_IN},
-            )  # fmt: skip
-            await here.decide(Silence("s" * 8, "Test*", "", now_ms() + 600_000, "why not", now_ms()))
+    async with (
+        place(kafka, unique) as here,
+        Telling(here, worker) as telling,
+        watch_of(here.settings, kafka, noting) as watch,
+        aiohttp.ClientSession() as http,
+    ):
+        telling.figures["lag"] = 10.0
+        await in_charge(watch)
+        async with http.get(f"{watch.url}/v1/alerts/events") as events, asyncio.timeout(SECONDS):
+            assert await events.content.readuntil(b"\n\n") == b": hello\n\n"
+            assert not went(await here.changes())
+            await here.decide(Override(LAG.name, "", 5.0, now_ms()))
+            told = await _event(events)
+        assert (told["alert"], told["to"], told["threshold"]) == (LAG.name, "firing", 5)
+        assert told["description"] == f"{names.SIGNALS_IN} waits for 10 s."
+        assert went(await here.changes())[-1] == "firing"
+        assert went(noting.heard) == ["firing"]
+        (raised,) = (await ask(watch.url, "/v1/alerts"))["alerts"]
+        assert (raised["state"], raised["silenced"], raised["labels"]) == (
+            "firing", False, {"topic": names.SIGNALS_IN},
+        )  # fmt: skip
+        await here.decide(Silence("s" * 8, "Test*", "", now_ms() + 600_000, "why not", now_ms()))
 
-            async def silenced() -> bool:
-                return bool((await ask(watch.url, "/v1/alerts"))["alerts"][0]["silenced"])
+        async def silenced() -> bool:
+            return bool((await ask(watch.url, "/v1/alerts"))["alerts"][0]["silenced"])
 
-            await until(silenced)
-            rules = {rule["alert"]: rule for rule in (await ask(watch.url, "/v1/alerts/rules"))["rules"]}
-            assert (rules[LAG.name]["default"], rules[LAG.name]["effective"]) == (30, 5)
-            telling.figures["lag"] = 1.0
+        await until(silenced)
+        rules = {rule["alert"]: rule for rule in (await ask(watch.url, "/v1/alerts/rules"))["rules"]}
+        assert (rules[LAG.name]["default"], rules[LAG.name]["effective"]) == (30, 5)
+        telling.figures["lag"] = 1.0
 
-            async def cleared() -> bool:
-                return went(noting.heard) == ["firing", "cleared"]
+        async def cleared() -> bool:
+            return went(noting.heard) == ["firing", "cleared"]
 
-            await until(cleared)
-            newest = (await ask(watch.url, "/v1/alerts/history", limit=1))["changes"]
-            assert [(one["from"], one["to"]) for one in newest] == [("firing", "cleared")]
+        await until(cleared)
+        newest = (await ask(watch.url, "/v1/alerts/history", limit=1))["changes"]
+        assert [(one["from"], one["to"]) for one in newest] == [("firing", "cleared")]
 
 
 async def _event(events: aiohttp.ClientResponse) -> dict[str, Any]:
@@ -263,28 +267,31 @@ class Behind:
 async def test_while_samples_are_not_read_nothing_is_judged(
     kafka: str, unique: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with place(kafka, unique) as here, Telling(here, worker) as telling:
-        async with watch_of(here.settings, kafka, Noting()) as watch:
-            await in_charge(watch)
-            behind = Behind()
-            monkeypatch.setattr(watch._samples, "behind", behind)
+    async with (
+        place(kafka, unique) as here,
+        Telling(here, worker) as telling,
+        watch_of(here.settings, kafka, Noting()) as watch,
+    ):
+        await in_charge(watch)
+        behind = Behind()
+        monkeypatch.setattr(watch._samples, "behind", behind)
 
-            async def asked(often: int) -> bool:
-                return behind.asked >= often
+        async def asked(often: int) -> bool:
+            return behind.asked >= often
 
-            # One check may be under way.
-            await until(partial(asked, 2))
-            checks = watch.duty._gauges._checks._value
-            before = checks.get()
-            telling.figures["lag"] = 99.0
-            await until(partial(asked, 8))
-            assert checks.get() == before
-            monkeypatch.setattr(watch._samples, "behind", "")
+        # One check may be under way.
+        await until(partial(asked, 2))
+        checks = watch.duty._gauges._checks._value
+        before = checks.get()
+        telling.figures["lag"] = 99.0
+        await until(partial(asked, 8))
+        assert checks.get() == before
+        monkeypatch.setattr(watch._samples, "behind", "")
 
-            async def raised() -> bool:
-                return went(await here.changes()) == ["firing"]
+        async def raised() -> bool:
+            return went(await here.changes()) == ["firing"]
 
-            await until(raised)
+        await until(raised)
 
 
 @pytest.mark.slow
