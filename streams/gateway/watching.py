@@ -164,9 +164,9 @@ class Watching:
             raise RefusedError(_full(f"{LISTENERS_MAX} listen already, which is the limit"))
         if sum(other == caller.name for other in self._listeners.values()) >= LISTENERS_OF_CALLER_MAX:
             raise RefusedError(_full(f"{caller.name} listens {LISTENERS_OF_CALLER_MAX} times already"))
-        silent_seconds_max = 3 * BEAT_SECONDS
-        # forever: in all, for a listener stays as long as it likes; the watch gives signs of life more often than that
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS_MAX, sock_read=silent_seconds_max)
+        # The watch gives a sign of life more often than that.
+        limits = {"sock_connect": CONNECT_SECONDS_MAX, "sock_read": 3 * BEAT_SECONDS}
+        timeout = aiohttp.ClientTimeout(total=None, **limits)  # forever: who listens stays as long as it likes
         try:
             upstream = await self._get(request, EVENTS, asking, timeout)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -108,11 +108,16 @@ class AlertLog:
                         state = state_of(record.key, record.value) or state
                         change = change_of(record.value)
                         changes += [] if change is None else [change]
-                wanted = state.told if state is not None else -1
-                complete = state is not None and (not changes or changes[0].number <= wanted + 1)
-                if complete or start == least or (state is not None and state.written == state.told):
-                    return Back(state, tuple(one for one in changes if one.number > wanted) if state else ())
+                if state is not None and (start == least or _reaches(changes, state)):
+                    return Back(state, tuple(one for one in changes if one.number > state.told))
+                if start == least:
+                    return Back(None)
                 records *= BACK_GROWTH
+
+
+def _reaches(changes: Sequence[ToldChange], state: State) -> bool:
+    """Tell whether all that was perhaps not told is among these."""
+    return state.written == state.told or (bool(changes) and changes[0].number <= state.told + 1)
 
 
 def _key(record: ToldChange | Became) -> bytes:

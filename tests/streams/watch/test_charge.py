@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,7 @@ from streams.settings import Settings
 from streams.tasks import ended
 from streams.watch.alertlog import LogError, open_log
 from streams.watch.charge import Charge, Oldest
-from streams.watch.words import State, ToldChange
+from streams.watch.words import Became, State, ToldChange
 
 SECONDS = 60.0
 LOOK_SECONDS = 0.05
@@ -103,11 +103,10 @@ async def test_the_state_is_found_behind_many_other_records(kafka: str, unique: 
     settings = await settings_on(kafka, unique)
     async with open_log(settings, kafka) as log:
         await log.write([change(number) for number in range(1, 30)], state(29, 10))
-        foreign = [cast("ToldChange", SimpleNamespace(id=f"other-{number}")) for number in range(40)]
-        monkeypatch.setattr("streams.watch.alertlog.pack", lambda _: b'{"v":1,"what":"told"}')
-        await log.write(foreign, state(29, 10))
-        monkeypatch.undo()
-        monkeypatch.setattr("streams.watch.alertlog.BACK_RECORDS", 2)
+        became = Became(
+            at_ms=1, channel="c", notice="n", result="told", alerts=("a",), attempt=1, seconds=0.1, words="taken"
+        )
+        await log.write([became] * 40, state(29, 10))
         back = await log.read_back()
         assert back.state == state(29, 10)
         assert [one.number for one in back.untold] == list(range(11, 30))
