@@ -85,16 +85,20 @@ class Site:
 async def site(folder: Path, say: Callable[[str], None]) -> AsyncIterator[Site]:
     """Run a pipeline in a folder."""
     ports = {f"{name}_PORT": str(free_port()) for name in ("GATEWAY", "WEB", "HISTORY", "WATCH")}
-    folder.mkdir(parents=True, exist_ok=True)
     async with _receiver() as port:
-        channels = folder / "channels.toml"
-        channels.write_text(CHANNELS.format(port=port), encoding="utf-8")
-        files = {"CHANNELS_FILE": str(channels), "TRACE_FILE": str(folder / "spans.jsonl")}
+        files = {"CHANNELS_FILE": str(_channels(folder, port)), "TRACE_FILE": str(folder / "spans.jsonl")}
         line = CommandLine(folder, **ports, **files, TELEMETRY_SECONDS="1", TRACE_SHARE="0.2", SLOW_SECONDS="0.02")
         ours = {name: value for name, value in line.environment.items() if name.startswith("HOPLINE_")}
         ours[CHANNEL_SECRET] = "known-to-nobody-and-of-no-use"
         async with FaultyStack(load(ours), processes=1, tell=say, overrides=ours) as stack:
             yield Site(stack, line)
+
+
+def _channels(folder: Path, port: int) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "channels.toml"
+    path.write_text(CHANNELS.format(port=port), encoding="utf-8")
+    return path
 
 
 @asynccontextmanager
