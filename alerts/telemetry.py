@@ -41,7 +41,7 @@ RULES: Final = (
     ),
     Rule(
         name="SpansLost",
-        signal=f'sum by (job, instance) (increase({metrics.SPANS.name}{{result!="sent"}}[5m]))',
+        signal=f'sum by (job, instance) (increase({metrics.SPANS.name}{{result=~"dropped|lost"}}[5m]))',
         threshold=Threshold(0, "short"),
         severity=Severity.INFO,
         summary="Spans do not get to where traces are kept.",

@@ -107,7 +107,7 @@ _AGAIN: Final = (
 )
 
 DASHBOARD: Final = Dashboard(
-    "dead-letters",
+    "letters",
     "Hopline: dead letters and replay",
     "What was set aside and why, what waits to be redriven, what was sent again.",
     (Section("Set aside", _SET_ASIDE), Section("Wait", _WAIT), Section("Sent again", _AGAIN)),

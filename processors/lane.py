@@ -37,6 +37,8 @@ class LaneSettings:
     lanes: int
     hops: Sequence[Hop]
     write_format: int = NEWEST
+    slow_ms: int = 0
+    """A record that is older than this when it is stepped is traced; 0: none is for that."""
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -76,6 +78,7 @@ class Commit:
     dead: Mapping[tuple[str, str, Reason, str], Sequence[int]] = field(default_factory=dict)
     ended: Mapping[tuple[str, str], int] = field(default_factory=dict)
     late_ms: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    spans_dropped: int = 0
     warm: Warm = field(default_factory=dict)
     """For the next step, once this commit is carried out."""
 
@@ -98,6 +101,7 @@ def begin(
         overlay=Overlay(store),
         warm={} if warm is None else warm,
         verdicts=batch.verdicts,
+        slow_before_ms=now_ms - settings.slow_ms if settings.slow_ms else 0,
     )
 
 
@@ -214,6 +218,7 @@ def finish(settings: LaneSettings, last: Position, step: Step, batch: Batch) -> 
         dead=step.dead,
         ended=step.ended,
         late_ms=step.late_ms,
+        spans_dropped=step.spans_dropped,
         warm=step.warm,
     )
 

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from processors.state import Overlay
 from processors.telemetry.event import Event, Told, Value, told
-from processors.telemetry.trace import Span
+from processors.telemetry.trace import NOTED_MAX, Span
 from processors.vocabulary import headers as names
 from processors.vocabulary.reasons import Reason
 from processors.vocabulary.record import Header, Record
@@ -90,6 +90,11 @@ class Step:
     """Directives by kind and status."""
     late_ms: dict[str, list[int]] = field(default_factory=dict)
     """By hop: how late each was that fell due."""
+    spans_noted: int = 0
+    """Of them, those that nobody sampled."""
+    spans_dropped: int = 0
+    slow_before_ms: int = 0
+    """A record that entered the log before this is slow."""
     due_ms: int | None = None
 
     def emit(self, topic: str, lane: int, output: Output) -> None:
@@ -125,6 +130,14 @@ class Step:
         self.told.append(
             told(event, self.now_ms, measurements, metadata, hop=hop, lane=self.lane, tenant=tenant, id=id)
         )
+
+    def may_note(self) -> bool:
+        """Tell whether there is room for a span that nobody sampled; count it either way."""
+        if self.spans_noted < NOTED_MAX:
+            self.spans_noted += 1
+            return True
+        self.spans_dropped += 1
+        return False
 
     def wake_at(self, due_ms: int) -> None:
         """Ask for a tick no later than then."""

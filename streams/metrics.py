@@ -45,6 +45,8 @@ class Family(Generic[Child]):
         self._children: dict[tuple[str, ...], Child] = {}
         if not metric.labels:
             self.of()  # One without labels is shown from the start, as 0.
+        for labels in metric.begins:
+            self.of(*labels)
 
     def of(self, *labels: str) -> Child:
         """Return the child with these label values, in the order of the catalogue."""

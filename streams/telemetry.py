@@ -7,11 +7,14 @@ from heapq import nlargest
 from operator import itemgetter
 from typing import Final, Protocol
 
+from processors.directives import kinds
+from processors.directives.record import Status
 from processors.lane import Commit, ledger_mismatches
 from processors.step import Outcome
 from processors.telemetry import catalogue, events
 from processors.telemetry.event import Event, Told, told
 from processors.telemetry.tenants import ActiveTenants
+from processors.vocabulary import topics
 from streams.lanes.ports import Took
 from streams.metrics import Metrics
 from streams.tracing import Tracer
@@ -103,6 +106,9 @@ class LaneObserver:
         self._dead = metrics.counter(catalogue.DEAD_LETTERS)
         self._slow = metrics.counter(catalogue.SLOW)
         self._directives = metrics.counter(catalogue.DIRECTIVES)
+        for kind in kinds.BY_NAME:
+            # Shown as 0 from the start: an alert asks whether there is one more.
+            self._directives.of(kind, Status.FAILED.value)
         self._late = metrics.histogram(catalogue.TIMER_LATENESS)
         self._deferred = metrics.gauge(catalogue.DEFERRED)
         self._waiting = metrics.gauge(catalogue.DIRECTIVES_WAITING)
@@ -158,6 +164,8 @@ class LaneObserver:
     def _count_failure(self, lane: int, hop: str, hop_error: BaseException) -> None:
         self._failures.of(str(lane)).inc()
         self._errors.of(hop).inc()
+        if self._tracer is not None:
+            self._tracer.raised(lane, hop_error, hop=hop, at_ms=time.time() * 1_000)
         error = {"error": f"{type(hop_error).__name__}"}
         self._tells.tell(told(events.HOP_EXCEPTION, _now_ms(), {}, error, hop=hop, lane=lane))
 
@@ -174,6 +182,8 @@ class LaneObserver:
             self._late.of(hop).observe_many([late / 1_000 for late in late_ms])
         self._commit_duration.observe(took.committed_ms / 1_000)
         self._count_ages(lane, commit, took, now_ms)
+        if self._tracer is not None:
+            self._tracer.committed(lane, commit, took, now_ms)
         ledger = commit.position.ledger
         self._count_ledger(str(lane), ledger)
 
@@ -208,11 +218,9 @@ class LaneObserver:
         end_to_end.observe_many(ages)
         waited = (took.committed_ms + took.stepped_ms) / 1_000
         self._queue_wait.of(flow).observe_many([age - waited for age in ages])
-        if commit.spans:
-            for span in commit.spans:
+        for span in commit.spans:
+            if span.topic == topics.SIGNALS_IN and not span.error:
                 end_to_end.exemplify((now_ms - span.began_ms) / 1_000, span.trace_id, now_ms / 1_000)
-            if self._tracer is not None:
-                self._tracer.committed(commit.spans, ended_ms=int(now_ms))
         worst = max(ages)
         if worst > self._slow_seconds:
             slow = sum(age > self._slow_seconds for age in ages)

@@ -30,7 +30,7 @@ CASES: Final = (
         {of(metrics.DEFERRED, lane="3"): "0+5x60 100+0x60"},
         (
             at(1_200),
-            at(2_000, "765", threshold="500", lane="3"),
+            at(1_980, "765", threshold="500", lane="3"),
             at(3_600, "900", threshold="500", lane="3"),
             at(6_000),
         ),

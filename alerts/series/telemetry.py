@@ -32,7 +32,7 @@ CASES: Final = (
     Case(
         "SpansLost",
         "the collector is away",
-        {of(metrics.SPANS, result="failed"): "0+0x5 20+0x40", of(metrics.SPANS, result="sent"): "0+20x45"},
+        {of(metrics.SPANS, result="lost"): "0+0x5 20+0x40", of(metrics.SPANS, result="sent"): "0+20x45"},
         (at(50), at(60, "20", **_ME), at(370)),
     ),
     quiet("SpansLost", "all are sent", {of(metrics.SPANS, result="sent"): "0+20x40"}, 100, 400),

@@ -36,6 +36,7 @@ from processors.directives.record import (
     unpack_head,
     waiting_prefix,
 )
+from processors.directives.traced import traced
 from processors.ingest import IngestSettings
 from processors.step import CulpritError, Outcome, Step, format_header
 from processors.telemetry import events
@@ -278,7 +279,8 @@ class DirectivesHop:
         step.overlay.put(head_key(tenant), pack(head))
         step.emit(topics.AUDIT, step.lane, (name, line, [format_header(step.write_format)]))
         event = _encode(_event(step, tenant, directive))
-        step.emit(topics.SIGNALS, step.lane, (name, event, [_JSON, _BY, format_header(step.write_format)]))
+        headers = [_JSON, _BY, *traced(step, tenant, directive), format_header(step.write_format)]
+        step.emit(topics.SIGNALS, step.lane, (name, event, headers))
 
 
 def _note(step: Step, tenant: str, directive: Directive) -> None:

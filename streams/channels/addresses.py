@@ -48,4 +48,4 @@ def secrets_of(url: str) -> tuple[str, ...]:
     pieces = [*parts.path.split("/"), *parts.query.replace("=", "&").split("&")]
     long = tuple(piece for piece in pieces if len(piece) >= _PIECE_CHARACTERS_MIN)
     whole = parts.path + (f"?{parts.query}" if parts.query else "")
-    return (url, *long) if len(whole) < _PIECE_CHARACTERS_MIN else (url, whole, *long)
+    return long if len(whole) < _PIECE_CHARACTERS_MIN else (whole, *long)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import ClientError
 
-from processors.alerting.notices import Entry, Notice, What
+from processors.alerting.notice import Entry, Notice, What
 from processors.alerting.settings import AlertSettings, Silence
 from processors.vocabulary.timestamps import is_time, milliseconds, rfc3339
 from streams.channels import words
@@ -122,10 +122,10 @@ class Alertmanager:
             return
         try:
             self.silences_behind = await self._make_same(wanted)
-        except (ClientError, OSError, ValueError) as error:
-            self.silences_behind = self._http.explained(error).words
         except msgspec.DecodeError:
             self.silences_behind = f"{self.address} does not answer as Alertmanager does"
+        except (ClientError, OSError, ValueError) as error:
+            self.silences_behind = self._http.explained(error).words
         self._ours = None if self.silences_behind else ours
         self._look_at = now + (TRY_SECONDS if self.silences_behind else LOOK_SECONDS)
 

@@ -3,7 +3,7 @@
 import json
 import ssl
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -11,7 +11,7 @@ from typing import Any, Final
 import aiohttp
 from yarl import URL
 
-from streams.channels.addresses import secrets_of, shown
+from streams.channels.addresses import shown
 from streams.channels.sending import Answer, Hidden
 
 BODY_BYTES_MAX: Final = 4_096
@@ -46,10 +46,10 @@ class Reply:
 class Http:
     """Speaks to one address."""
 
-    def __init__(self, url: str, *, timeout_seconds: float, secrets: Collection[str] = (), ca_file: str = "") -> None:
+    def __init__(self, url: str, hidden: Hidden, *, timeout_seconds: float, ca_file: str = "") -> None:
         self._url = url
         self._seconds = timeout_seconds
-        self._hidden = Hidden((*secrets, *secrets_of(url)))
+        self._hidden = hidden
         self._ca_file = ca_file
         self._session: aiohttp.ClientSession | None = None
         self.address = shown(url)

@@ -9,15 +9,16 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from processors.alerting.notices import Notice, Pace, Route
+from processors.alerting.notice import Notice, Pace, Route
 from streams.channels import addresses, signing
 from streams.channels.alertmanager import Alertmanager
 from streams.channels.http import Http
 from streams.channels.local import Console, Log
 from streams.channels.mail import Email, Server
 from streams.channels.pagerduty import PagerDuty
-from streams.channels.sending import Sender
+from streams.channels.sending import Hidden, Sender
 from streams.channels.settings import (
+    CALLS,
     CONSOLE,
     FROM_ENVIRONMENT,
     FROM_FILE,
@@ -76,7 +77,7 @@ def load(path: str, *, application: str, environment: Mapping[str, str] | None =
 def console(hand: Callable[[Notice], None]) -> Channel:
     """Return the channel to the page, which needs no file."""
     pace = Pace(group_by=(), group_wait_ms=0, group_interval_ms=0, repeat_ms=0)
-    return Channel(CONSOLE, CONSOLE, Console(hand), pace=pace)
+    return Channel(CONSOLE, CONSOLE, Console(hand), Route(frozenset(CALLS)), pace)
 
 
 @dataclass(slots=True)
@@ -86,11 +87,19 @@ class _Reader:
     folder: Path
     environment: Mapping[str, str]
     problems: list[str] = field(default_factory=list)
+    hidden: Hidden = field(default_factory=Hidden)
+    """Shared: what one channel must not show no other shows, either."""
 
     def secret(self, name: str, channel: Common, what: str) -> str:
         """Return a secret; empty if none is given, or it cannot be had."""
         way = next((way for way in channel.ways_of(what) if getattr(channel, way)), "")
         given = str(getattr(channel, way)) if way else ""
+        found = self._found(name, way, given)
+        if found != given:
+            self.hidden.add(found)
+        return found
+
+    def _found(self, name: str, way: str, given: str) -> str:
         where = f"channels.{name}.{way}"
         if way.endswith(FROM_FILE):
             return self._file(where, self.path(given))
@@ -146,19 +155,17 @@ def _sender(name: str, settings: ChannelSettings, reader: _Reader, application: 
         case WebhookSettings():
             key = reader.checked(name, "secret", signing.key_of, reader.secret(name, settings, "secret"))
             authorization = _header(name, settings, reader)
-            secrets = (reader.secret(name, settings, "secret"), authorization)
-            return Webhook(
-                _http(name, settings, reader, secrets), key or b"", authorization=authorization, runbooks=runbooks
-            )
+            http = _http(name, settings, reader)
+            return Webhook(http, key or b"", authorization=authorization, runbooks=runbooks)
         case SlackSettings():
             return Slack(_http(name, settings, reader), runbooks=runbooks)
         case PagerDutySettings():
             key = reader.secret(name, settings, "routing_key")
-            http = _http(name, settings, reader, (key,), settings.url)
+            http = _http(name, settings, reader)
             return PagerDuty(http, key, source=application, runbooks=runbooks)
         case AlertmanagerSettings():
             authorization = _header(name, settings, reader)
-            http = _http(name, settings, reader, (authorization,), settings.url)
+            http = _http(name, settings, reader)
             keeps_ms = round(settings.repeat_seconds * _ALERTMANAGER_KEEPS * 1_000)
             return Alertmanager(http, keeps_ms=keeps_ms, authorization=authorization, runbooks=runbooks)
         case EmailSettings():
@@ -173,7 +180,7 @@ def _sender(name: str, settings: ChannelSettings, reader: _Reader, application: 
                 settings.timeout_seconds,
                 ca_file,
             )
-            return Email(server, settings.sender, settings.to, runbooks=runbooks)
+            return Email(server, reader.hidden, settings.sender, settings.to, runbooks=runbooks)
         case LogSettings():
             return Log()
 
@@ -182,15 +189,15 @@ def _http(
     name: str,
     settings: WebhookSettings | SlackSettings | PagerDutySettings | AlertmanagerSettings,
     reader: _Reader,
-    secrets: tuple[str, ...] = (),
-    url: str = "",
 ) -> Http:
-    found = url or reader.secret(name, settings, "url")
-    if reader.checked(name, "url", addresses.split, found) is None:
+    url = reader.secret(name, settings, "url")
+    if reader.checked(name, "url", addresses.split, url) is None:
         # Never asked: what is wrong with it is said before anybody is told anything.
-        found = "http://invalid"
+        url = "http://invalid"
+    elif "url" in settings.secrets:
+        reader.hidden.add(*addresses.secrets_of(url))
     ca_file = reader.ca_file(name, settings.ca_file)
-    return Http(found, timeout_seconds=settings.timeout_seconds, secrets=secrets, ca_file=ca_file)
+    return Http(url, reader.hidden, timeout_seconds=settings.timeout_seconds, ca_file=ca_file)
 
 
 def _header(name: str, settings: WebhookSettings | AlertmanagerSettings, reader: _Reader) -> str:

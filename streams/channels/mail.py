@@ -11,7 +11,7 @@ from email.message import EmailMessage
 from email.utils import formatdate
 from typing import Final, Literal
 
-from processors.alerting.notices import Notice
+from processors.alerting.notice import Notice
 from streams.channels import words
 from streams.channels.sending import Answer, Hidden
 
@@ -36,12 +36,12 @@ class Server:
 class Email:
     """See `Sender`."""
 
-    def __init__(self, server: Server, sender: str, to: Sequence[str], *, runbooks: str = "") -> None:
+    def __init__(self, server: Server, hidden: Hidden, sender: str, to: Sequence[str], *, runbooks: str = "") -> None:
         self._server = server
         self._sender = sender
         self._to = tuple(to)
         self._runbooks = runbooks
-        self._hidden = Hidden((server.password,))
+        self._hidden = hidden
         # One thread of its own: a server that hangs takes none from anybody else.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mail")
         self._client: smtplib.SMTP | None = None

@@ -1,12 +1,12 @@
 """What a channel is to the rest: something that takes a notice, says what came of it, and never says a secret."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from processors.alerting.notices import Notice
+from processors.alerting.notice import Notice
 
 WORDS_CHARACTERS_MAX: Final = 300
+READ_CHARACTERS_MAX: Final = 1_000
 SECRET_CHARACTERS_MIN: Final = 4
 """Shorter ones would blank out half of what is said; what must not be shown is never so short."""
 HIDDEN: Final = "***"
@@ -41,8 +41,12 @@ class Sender(Protocol):
 class Hidden:
     """Takes secrets out of words that come from elsewhere: an answer may repeat what it was asked."""
 
-    def __init__(self, secrets: Collection[str]) -> None:
-        found = {one for one in secrets if len(one) >= SECRET_CHARACTERS_MIN}
+    def __init__(self) -> None:
+        self._secrets: list[str] = []
+
+    def add(self, *secrets: str) -> None:
+        """Let these be shown no more, by any channel that shares this."""
+        found = {*self._secrets, *(one for one in secrets if len(one) >= SECRET_CHARACTERS_MIN)}
         # The longest first: one may be part of another.
         self._secrets = sorted(found, key=len, reverse=True)
 
@@ -51,5 +55,6 @@ class Hidden:
         # Before it is cut: half of a secret would not be found.
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
-        shown = "".join(letter if letter.isprintable() else " " for letter in text)
+        # And then from the beginning: at the end of what was read there may be half of one.
+        shown = "".join(letter if letter.isprintable() else " " for letter in text[:READ_CHARACTERS_MAX])
         return " ".join(shown.split())[:WORDS_CHARACTERS_MAX]

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import override
 
-from processors.alerting.notices import ALERT, Pace, Route
+from processors.alerting.notice import ALERT, Pace, Route
 from processors.alerting.rule import Severity
 from processors.alerting.settings import is_label, is_pattern
 from processors.vocabulary.rules import is_tenant
@@ -17,6 +17,8 @@ CHANNELS_MAX: Final = 20
 RECEIVERS_MAX: Final = 50
 GROUP_BY_MAX: Final = 8
 CONSOLE: Final = "console"
+CALLS: Final = (Severity.CRITICAL, Severity.WARNING)
+"""What people are told of, unless they say otherwise: of the rest is the heartbeat, which is always raised."""
 FROM_FILE: Final = "_file"
 FROM_ENVIRONMENT: Final = "_env"
 is_name: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}").fullmatch
@@ -73,7 +75,7 @@ class Common(BaseModel):
     may_secrets: ClassVar[tuple[str, ...]] = ()
     """Those that may be left out."""
 
-    severities: list[Severity] = Field(default=list(Severity), min_length=1)
+    severities: list[Severity] = Field(default=list(CALLS), min_length=1)
     alerts: list[Annotated[str, AfterValidator(_pattern)]] = Field(default=["*"], min_length=1, max_length=100)
     tenants: list[Annotated[str, AfterValidator(_tenant)]] = Field(default=[], max_length=1_000)
     group_by: list[Annotated[str, AfterValidator(_grouping)]] = Field(
@@ -192,6 +194,7 @@ class AlertmanagerSettings(Common):
     authorization_file: str = ""
     authorization_env: str = ""
     ca_file: str = ""
+    severities: list[Severity] = Field(default=list(Severity), min_length=1)
     group_by: list[Annotated[str, AfterValidator(_grouping)]] = Field(default=[], max_length=GROUP_BY_MAX)
     group_wait_seconds: float = Field(0, ge=0, le=3_600)
     group_interval_seconds: float = Field(2, ge=0, le=86_400)

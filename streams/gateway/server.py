@@ -16,6 +16,7 @@ from processors.vocabulary.ids import uuid7
 from processors.vocabulary.partition import lane_of
 from processors.vocabulary.permissions import SIGNAL_WRITE
 from processors.vocabulary.reasons import Rejected
+from streams import logs
 from streams.gateway import intake, problems
 from streams.gateway.access import Access, ids_for
 from streams.gateway.admission import Admission
@@ -30,6 +31,7 @@ from streams.gateway.outlet import Outlet, OutletError, Written
 from streams.gateway.problems import Failure
 from streams.gateway.recent import Accepted, Recent
 from streams.gateway.security import headers_for
+from streams.gateway.traces import Traces
 from streams.keys import redacted
 from streams.metrics import Metrics
 from streams.settings import Settings
@@ -78,7 +80,9 @@ class Gateway:
         recent: Recent | None = None,
         *,
         tells: Tells | None = None,
+        traces: Traces | None = None,
     ) -> None:
+        self._traces = traces or Traces(None, 0)
         self._parts = parts
         self._recent = Recent() if recent is None else recent
         self.access = access or Access(settings, metrics)
@@ -110,6 +114,9 @@ class Gateway:
     async def _answer(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         """Turn every failure into a problem that says what to do, and count the answer."""
         began = time.perf_counter()
+        # The task is the connection's: what the request before was about is over.
+        logs.begin_about(logs.NOTHING)
+        self._traces.begin(request)
         try:
             if not self.access.required:
                 # A page of another site has no key, so where keys are required it gets nowhere.
@@ -127,6 +134,7 @@ class Gateway:
             log.exception("%s %s failed", request.method, request.path)
             response = _failed(problems.plain(500, "The gateway failed on this request; its log says how."))
         response.headers.extend(self._headers)
+        self._traces.end(request, response.status)
         self.admission.finish(request, response)
         self._requests.of(str(response.status)).inc()
         if isinstance(response, web.Response):
@@ -170,8 +178,10 @@ class Gateway:
         found = self._own(caller, intake.single(content_type, request.headers, content, ids, caller.tenant or None))
         if isinstance(found, Failure):
             raise RefusedError(found)
+        logs.add(tenant=found.tenant, signal=found.id)
+        self._traces.join(request, found)
         with self.load.holding(1):
-            (written,) = await self._write([found], offer)
+            (written,) = await self._write(request, [found], offer)
         if isinstance(written, OutletError):
             raise RefusedError(self._unwritten(found, written))
         said = self._accepted(found, written)
@@ -193,7 +203,7 @@ class Gateway:
             for item in found:
                 if isinstance(item, Failure):
                     offer.refused(item.kind)
-            written = iter(await self._write(entries, offer))
+            written = iter(await self._write(request, entries, offer))
         items: list[dict[str, Any]] = []
         for index, item in enumerate(found):
             if isinstance(item, Failure):
@@ -215,9 +225,9 @@ class Gateway:
         said["index"], said["status"] = index, _ACCEPTED
         return said
 
-    async def _write(self, entries: Sequence[Entry], offer: Offer) -> list[Written | OutletError]:
+    async def _write(self, request: web.Request, entries: Sequence[Entry], offer: Offer) -> list[Written | OutletError]:
         try:
-            written = await self._outlet.send(entries)
+            written = await self._traces.send(request, self._outlet, entries)
         except OutletError as error:
             written = [error] * len(entries)
         failed = sum(isinstance(item, OutletError) for item in written)

@@ -30,6 +30,7 @@ from processors.sizing import Sizing
 from processors.step import STACK_CHARACTERS_MAX, CulpritError, Verdict, Warm
 from processors.vocabulary.reasons import Reason
 from processors.vocabulary.record import Record
+from streams import logs
 from streams.lanes.ports import Agents, Clocks, Kafka, LaneStore, Observer, Reader, Took, Writer
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class LaneOwner:
         self._announced: set[str] = set()
         self._unproven = set(settings.inputs)
         self._hops_ms: dict[str, float] = {}
+        self._polled_ms = 0.0
         self._at_hop = ""
         """The hop whose work was begun last."""
         self._told: Mapping[str, int] = {}
@@ -121,7 +123,9 @@ class LaneOwner:
     async def turn(self) -> int:
         """Step one batch, if there is one; return how many records were in it."""
         reader = _there(self._reader)
+        asked_ms = self._clocks.steady_ms()
         fetched = await reader.fetch(self.sizing.records_max, self._wait_ms())
+        self._polled_ms = self._clocks.steady_ms() - asked_ms
         self._calm_down(reader.positions(), fetched)
         batch = self._batch_of(fetched, reader.positions())
         count = sum(map(len, batch.records.values()))
@@ -281,7 +285,7 @@ class LaneOwner:
         self._observer.committed(
             self.settings.lane,
             commit,
-            Took(stepped_ms - began_ms, committed_ms - stepped_ms, self._hops_ms),
+            Took(stepped_ms - began_ms, committed_ms - stepped_ms, self._hops_ms, self._polled_ms),
         )
 
     def _offsets_due(self) -> bool:
@@ -335,6 +339,8 @@ class LaneOwner:
         try:
             commit = await self._step(alone)
         except Exception as error:  # boundary: this is the culprit; it is set aside with its stack
+            with logs.about(record=f"{topic}/{record.partition}/{record.offset}"):
+                log.warning("this record fails, and is set aside: %s", type(error).__name__)
             alone = replace(alone, verdicts={at: _bug(error)})
             commit = await self._step(alone)
         commit = self._calmer(commit, topic)

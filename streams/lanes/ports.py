@@ -116,6 +116,8 @@ class Took:
     committed_ms: float
     hops_ms: Mapping[str, float]
     """Each hop's own work."""
+    polled_ms: float = 0.0
+    """From asking for records to having them."""
 
 
 class Observer(Protocol):

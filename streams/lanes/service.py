@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from itertools import chain
-from pathlib import Path
 from typing import Any, Final
 
 from mode import Service
@@ -31,14 +30,13 @@ from streams.lanes.runner import LaneRunner, LaneSet
 from streams.lanes.store import RocksLaneStore, SlotStore, open_slot
 from streams.lanes.watchdog import Watchdog
 from streams.lanes.writer import quicken_transactions
-from streams.logs import LimitRepeats
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.telemetry import LaneObserver
 from streams.telling import Telling
 from streams.thresholds import follow as follow_thresholds
 from streams.topics import JOURNAL_RETENTION_MS
-from streams.tracing import FileExporter, Tracer
+from streams.tracing import tracer_of
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +63,7 @@ class LaneService(Service):
         self._hops = hops
         self._agents = AgentHost(channels, seconds_max=settings.step_seconds_max)
         group = f"{settings.topic_prefix}{settings.application}"
-        self._tracer = Tracer(FileExporter(Path(settings.trace_file)), group=group) if settings.trace_file else None
+        self._tracer = tracer_of(settings, self.metrics, job="worker", instance=self.telling.instance)
         self._observer = LaneObserver(self.metrics, self._tracer, self.telling, slow_seconds=settings.slow_seconds)
         self._watchdog = Watchdog(settings.stuck_seconds_max)
         self._alone = asyncio.Lock()
@@ -85,8 +83,6 @@ class LaneService(Service):
     @override
     async def on_start(self) -> None:
         """Check the cluster, open the local state, join the group."""
-        for handler in logging.root.handlers:
-            handler.addFilter(LimitRepeats())
         settings = self.settings
         kafka = settings.cluster(self._bootstrap)
         async with asyncio.timeout(START_SECONDS_MAX):
@@ -181,8 +177,9 @@ class LaneService(Service):
         if self._store is None:
             message = "the service is not started"
             raise RuntimeError(message)
+        slow_ms = int(self.settings.slow_seconds * 1_000)
         return LaneOwner(
-            LaneSettings(number, self.settings.lanes, self._hops, self.settings.write_format),
+            LaneSettings(number, self.settings.lanes, self._hops, self.settings.write_format, slow_ms),
             kafka=self._kafka,
             store=self._store.lane(number, CLOCKS.wall_ms),
             agents=self._agents,

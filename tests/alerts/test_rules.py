@@ -15,6 +15,8 @@ from alerts.series.catalogue import ALL as CASES
 from alerts.series.catalogue import UNCEASING
 from processors.alerting.rule import Rule, Threshold
 from processors.telemetry import catalogue
+from streams.metrics import Metrics
+from streams.telemetry import LaneObserver
 
 NAME: Final = re.compile(r"[A-Z][A-Za-z0-9]{2,39}")
 LABELS_SAID: Final = re.compile(r"\{\{ \$labels\.(\w+) \}\}")
@@ -140,3 +142,40 @@ def test_prometheus_compares_with_the_metric_alone(rule: Rule) -> None:
     else:
         own = f'max({catalogue.ALERT_THRESHOLD.name}{{alert="{rule.name}",tenant=""}})'
         assert text.endswith(f"\n{rule.compare.value} on () group_left () {own}")
+
+
+SHOWN_BY_WHO_COUNTS: Final = {
+    catalogue.DIRECTIVES: "the worker shows each kind's failures from the start",
+    catalogue.SPANS: "the tracer shows each end from the start",
+    catalogue.ALERT_CHECK_FAILURES: "a rule that cannot be judged fails at each check, not once",
+}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [rule for rule in ALL if "increase(" in rule.signal and rule.threshold and not rule.threshold.default],
+    ids=lambda rule: rule.name,
+)
+def test_what_a_rule_counts_from_the_first_one_is_shown_before_it(rule: Rule) -> None:
+    """A counter that comes as 1 has not increased, for any engine."""
+    counted = [metric for metric in catalogue.METRICS if metric.name in METRIC.findall(rule.signal)]
+    assert counted
+    for metric in counted:
+        assert not metric.labels or metric.begins or metric in SHOWN_BY_WHO_COUNTS
+
+
+def test_it_is_shown_from_the_start() -> None:
+    metrics = Metrics()
+    for metric in catalogue.METRICS:
+        if metric.begins:
+            metrics.counter(metric)
+    LaneObserver(metrics)
+    shown = metrics.exposition().decode()
+    assert f'{catalogue.DEAD_LETTERS.name}{{hop="ingest",reason="stuck"}} 0.0' in shown
+    assert f'{catalogue.HOP_ERRORS.name}{{hop="directives"}} 0.0' in shown
+    assert f'{catalogue.GATEWAY_REQUESTS.name}{{status="500"}} 0.0' in shown
+    assert f'{catalogue.DIRECTIVES.name}{{kind="hopline.tenant.set",status="failed"}} 0.0' in shown
+
+
+def test_moments_are_those_of_checks() -> None:
+    assert not [(case.rule, at) for case in CASES for at in case.moments if at.seconds % case.every_seconds]
