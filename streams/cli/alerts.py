@@ -9,6 +9,7 @@ import click
 from processors.alerting.rule import Rule
 from streams import alert_rules
 from streams.cli.access import access, loaded, run
+from streams.cli.alert_asking import COMMANDS
 from streams.cli.errors import FAILED, MISUSED, CommandError
 from streams.cli.moments import moment_or_ago_ms
 from streams.cli.output import json_option, moment, print_json, print_table
@@ -125,6 +126,10 @@ def backtest_(*, start: str, end: str, step: str, moved: Sequence[str], only: Se
         click.echo("no alert would have been raised")
         return
     print_table(_TRIAL, [_trial_row(one) for one in trial.raised])
+
+
+for _command in COMMANDS:
+    alerts.add_command(_command)
 
 
 def _is_raised(alert: dict[str, Any]) -> bool:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from dashboards.row import Query
 from processors import HOPS
 from processors.alerting.judge import Judge
+from processors.alerting.rule import Rule
 from processors.alerting.states import Alert
 from processors.alerting.thresholds import Thresholds
 from processors.telemetry import catalogue
@@ -73,7 +74,7 @@ def filled(view: SamplesView, count: int = 20) -> None:
 class Known:
     """What the watch knows, played."""
 
-    rules = RULES
+    rules: tuple[Rule, ...] = RULES
 
     def __init__(self, view: SamplesView, now_ms: int) -> None:
         self._thresholds = Thresholds(RULES)
@@ -212,7 +213,7 @@ async def test_history_is_limited_and_newest_first(site: Site) -> None:
         ("/v1/alerts/history", {"since_ms": "1e3"}),
     ],
 )
-async def test_wrong_parameters_are_refused_in_words(site: Site, path: str, parameters: dict[str, str]) -> None:
+async def test_wrong_parameters_are_refused_in_words(site: Site, path: str, parameters: Any) -> None:
     assert "must be" in (found := (await site.get(path, status=400, **parameters))["error"]) or "no tenant" in found
 
 
@@ -231,7 +232,7 @@ async def test_wrong_parameters_are_refused_in_words(site: Site, path: str, para
         ("query_range", {"query": "up[5m]", "start": "1", "end": "2", "step": "1s"}),
     ],
 )
-async def test_wrong_promql_is_refused_as_prometheus_does(site: Site, path: str, parameters: dict[str, str]) -> None:
+async def test_wrong_promql_is_refused_as_prometheus_does(site: Site, path: str, parameters: Any) -> None:
     found = await site.get(f"/api/v1/{path}", status=400, **parameters)
     assert (found["status"], found["errorType"]) == ("error", "bad_data")
     assert found["error"]
@@ -248,7 +249,7 @@ async def test_promql_answers_have_prometheus_form_also_for_a_form_that_is_poste
     assert (await site.get("/api/v1/query", query='"a"'))["data"]["resultType"] == "string"
     matrix = await site.get("/api/v1/query", query=f'{catalogue.LAG_RECORDS.name}{{lane="0"}}[1m]', time=at)
     assert matrix["data"]["resultType"] == "matrix"
-    form = {"query": "up", "start": str(float(at) - 10), "end": at, "step": "2s"}
+    form: Any = {"query": "up", "start": str(float(at) - 10), "end": at, "step": "2s"}
     async with site.client.post("/api/v1/query_range", data=form) as answer:
         posted = await answer.json()
     async with site.client.post("/api/v1/query", data={"query": "x" * 9_000}) as answer:
