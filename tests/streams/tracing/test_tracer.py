@@ -168,7 +168,10 @@ async def test_what_a_hop_raised_is_told_with_its_stack() -> None:
     (told,) = exporter.taken
     raised = dict(told.events[0].attributes or {})
     assert (told.name, told.status.description) == ("step ingest", "ValueError")
-    assert (raised["exception.type"], raised["exception.message"]) == ("ValueError", "invalid literal for int() with base 10: 'x'")
+    assert (raised["exception.type"], raised["exception.message"]) == (
+        "ValueError",
+        "invalid literal for int() with base 10: 'x'",
+    )
     assert "test_tracer.py" in str(raised["exception.stacktrace"])
 
 
