@@ -7,6 +7,7 @@ the last moment stays. What counters lost to resets is kept apart, so that no th
 
 from array import array
 from bisect import bisect_left, bisect_right
+from copy import copy
 from dataclasses import dataclass
 from itertools import repeat
 from math import fsum, isnan
@@ -153,6 +154,17 @@ class Run:
         self.changed.append(at_ms)
         self.numbers.append(STALE)
         return 1
+
+    def still(self, axes: "dict[Axis, Axis]") -> "Run":
+        """Return a copy that nothing changes any more, for another thread; copies of one process share an axis."""
+        axis = axes.get(self.axis)
+        if axis is None:
+            axis = axes[self.axis] = Axis()
+            axis.times = self.axis.times[:]
+        run = copy(self)
+        run.axis, run.changed, run.numbers = axis, self.changed[:], self.numbers[:]
+        run._fell, run._lost = self._fell[:], self._lost[:]  # noqa: SLF001 - one of its own kind
+        return run
 
     # ---- as the evaluator sees it
     def at(self, at_ms: int, oldest_ms: int) -> tuple[int, float] | None:

@@ -67,7 +67,7 @@ class LedgerCheck:
     ) -> None:
         self.books = Books(lanes)
         self.recent: deque[Finding] = deque(maxlen=RECENT_MAX)
-        self.found = 0
+        self.found = self.looks = 0
         self.behind = 0
         self.drained = False
         """Whether all that there was has been read and judged, at the last look."""
@@ -236,6 +236,7 @@ class LedgerCheck:
         live = {lane for lane in range(self._lanes) if self._read[names.STATE, lane] >= self._ends[names.STATE, lane]}
         self.books.look(ends, self._read, live)
         self._ends, self._looked = ends, time.monotonic()
+        self.looks += 1
         self._measure(ends)
         self._tell(self.books.drain())
         await self._keep_up(reader)

@@ -77,14 +77,14 @@ async def site(folder: Path, say: Callable[[str], None]) -> AsyncIterator[Site]:
         yield Site(stack, line)
 
 
-async def feed(site: Site) -> None:
-    """Send all kinds of traffic until cancelled."""
+async def feed(site: Site, *, kill_after_seconds: float = KILL_AFTER_SECONDS) -> None:
+    """Send all kinds of traffic until cancelled; kill the worker once."""
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_trickle(site))
         tasks.create_task(_over_http(site))
         tasks.create_task(_straight(site))
         tasks.create_task(_ask(site))
-        tasks.create_task(_kill(site))
+        tasks.create_task(_kill(site, kill_after_seconds))
 
 
 async def _trickle(site: Site) -> None:
@@ -190,9 +190,9 @@ async def _command(site: Site, *arguments: str) -> None:
             process.kill()
 
 
-async def _kill(site: Site) -> None:
+async def _kill(site: Site, after_seconds: float) -> None:
     """Kill the worker once, when it has state: its successor restores that, and takes the lanes over."""
-    await asyncio.sleep(KILL_AFTER_SECONDS)
+    await asyncio.sleep(after_seconds)
     worker = next(keeper for keeper in site.stack.keepers if keeper.program.name.startswith("worker"))
     if worker.pid is not None:
         os.kill(worker.pid, signal.SIGKILL)

@@ -97,22 +97,22 @@ def _last_step(window: Window, *, counter: bool) -> float | None:
 class _Sum:
     """A sum that does not lose the small beside the large (Neumaier's)."""
 
-    __slots__ = ("_carry", "_sum")
+    __slots__ = ("_carry", "plain")
 
     def __init__(self) -> None:
-        self._sum = self._carry = 0.0
+        self.plain = self._carry = 0.0
 
     def add(self, value: float) -> None:
-        total = self._sum + value
-        if abs(self._sum) >= abs(value):
-            self._carry += (self._sum - total) + value
+        total = self.plain + value
+        if abs(self.plain) >= abs(value):
+            self._carry += (self.plain - total) + value
         else:
-            self._carry += (value - total) + self._sum
-        self._sum = total
+            self._carry += (value - total) + self.plain
+        self.plain = total
 
     @property
     def total(self) -> float:
-        return self._sum if math.isinf(self._sum) else self._sum + self._carry
+        return self.plain + self._carry
 
 
 def total(window: Window) -> float:
@@ -120,7 +120,8 @@ def total(window: Window) -> float:
     kept = _Sum()
     for value in window.values:
         kept.add(value)
-    return kept.total
+    # Beside an infinity what was carried is no number.
+    return kept.total if math.isfinite(kept.plain) else kept.plain
 
 
 def average(window: Window) -> float:
