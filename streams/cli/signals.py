@@ -150,10 +150,11 @@ def _asked(question: Callable[[History], Coroutine[Any, Any, T]]) -> T:
 
 def _filter(asked: dict[str, str | None]) -> Filter:
     since, until = asked.pop("since"), asked.pop("until")
-    return Filter(since_ms=_moment_ms("--since", since), until_ms=_moment_ms("--until", until), **asked)
+    return Filter(since_ms=moment_ms("--since", since), until_ms=moment_ms("--until", until), **asked)
 
 
-def _moment_ms(name: str, text: str | None) -> int | None:
+def moment_ms(name: str, text: str | None) -> int | None:
+    """Return a time that was written down as such, or as so long ago. Raises `CommandError`."""
     if text is None:
         return None
     if text[:-1].isascii() and text[:-1].isdigit() and text[-1] in _UNITS and len(text) < DATA_CHARACTERS_MAX:
