@@ -19,6 +19,7 @@ from streams import secret
 from streams.admin import ensure_topics
 from streams.gateway.access import Access, KeyTable, require_safe
 from streams.gateway.admission import LimitsView
+from streams.gateway.console import Console
 from streams.gateway.directives import Directives
 from streams.gateway.ends import Ends, span
 from streams.gateway.errors import PortTakenError
@@ -101,7 +102,7 @@ class Serving:
         directives = Directives(self.outlet, self.access, ends, load, requester_key)
         recent = Recent()
         signals = Signals(History(home_of(settings)), self.access, recent)
-        self.gateway = Gateway(settings, self.outlet, metrics, (tail, directives, signals), self.access, recent)
+        self.gateway = Gateway(settings, self.outlet, metrics, (tail, directives, signals, Console()), self.access, recent)
         follow = partial(Follower, kafka, settings.topics, lanes=settings.lanes)
         keys = follow(names.ACCESS, view=Several(table, LimitsView(self.gateway.admission.limiter)))
         self.access.behind = lambda: keys.behind
