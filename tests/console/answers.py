@@ -98,7 +98,8 @@ def chart(id_: str, minutes: int, now_ms: int) -> Json | None:
     from_ms = to_ms - STEPS * step_ms
     series = []
     for place, legend in enumerate(legends.split()):
-        size = {"s": 0.04, "percentunit": 0.9, "bytes": 3e8}.get(unit, 1_200.0) / (place**1.7 * 6 + 1)
+        size = {"percentunit": 0.9, "bytes": 3e8}.get(unit, 1_200.0) / (place**1.7 * 6 + 1)
+        size = 0.006 * (1 + 2.4 * place) if unit == "s" else size
         points: list[list[float | None]] = []
         for index in range(STEPS + 1):
             value = size * (1 + 0.16 * math.sin(index / 8 + place) + 0.06 * math.sin(index * 1.7 + place * 3))

@@ -36,19 +36,24 @@ class Canned:
     """What is answered, and what was asked. Each path's answer can be put in place of the usual one."""
 
     def __init__(self) -> None:
+        self.listeners: set[asyncio.Queue[bytes]] = set()
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.flying = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Answer as usual again, and forget what was asked."""
         self.instead: dict[str, Callable[[], Answer]] = {}
         self.key = ""
         """If set, requests need it."""
         self.limited = False
         self.delay_seconds = 0.0
         self.asked: list[str] = []
+        self.times: list[float] = []
         self.keys_seen: list[str] = []
         self.directives: list[dict[str, Any]] = []
         self.directive_answer: Callable[[], Answer] = lambda: (200, {"status": "succeeded", "error": ""})
-        self.flying = 0
         self.flying_most = 0
-        self.listeners: set[asyncio.Queue[bytes]] = set()
-        self.loop: asyncio.AbstractEventLoop | None = None
 
     def register(self, app: web.Application) -> None:
         """Add the routes."""
@@ -80,6 +85,7 @@ class Canned:
 
     async def _answer(self, request: web.Request, usual: Callable[[], Answer]) -> web.Response:
         self.asked.append(request.path_qs)
+        self.times.append(time.monotonic())
         self.flying += 1
         self.flying_most = max(self.flying_most, self.flying)
         try:
@@ -88,6 +94,7 @@ class Canned:
             status, content = self._refusal(request) or self.instead.get(request.path, usual)()
         finally:
             self.flying -= 1
+        # As a gateway tells a caller of the tier `normal` that has little left.
         headers = {"RateLimit-Policy": '"reads";q=60;w=60', "RateLimit": '"reads";r=5;t=50'} if self.limited else {}
         return web.json_response(content, status=status, headers=headers)
 
@@ -119,7 +126,8 @@ class Canned:
         return await self._answer(request, self.directive_answer)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        refused = self._refusal(request) or self.instead.get(EVENTS_PATH, lambda: None)()
+        instead = self.instead.get(EVENTS_PATH)
+        refused = self._refusal(request) or (instead and instead())
         if refused:
             return web.json_response(refused[1], status=refused[0])
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})

@@ -58,6 +58,9 @@ export function against(value, threshold, rule) {
   if (threshold === null) {
     return value === null ? "" : shown(value, unit);
   }
-  const compare = /** @type {Record<string, string>} */ ({ ">": ">", ">=": "≥", "<": "<", "<=": "≤" })[rule?.compare ?? ""] ?? "against";
+  const compare = /** @type {Record<string, string>} */ ({ ">": ">", ">=": "≥", "<": "<", "<=": "≤" })[rule?.compare ?? ""];
+  if (!compare) {
+    return `${shown(value, unit)}, threshold ${shown(threshold, unit)}`;
+  }
   return `${shown(value, unit)} ${compare} ${shown(threshold, unit)}`;
 }

@@ -99,15 +99,15 @@ class AlertCard {
     this.value = el("span", { class: "alert-value" });
     this.since = el("time");
     this.summary = el("p", { class: "alert-summary" });
-    this.description = el("p", { class: "muted" });
+    this.description = el("p", { class: "muted alert-description" });
     this.silenced = el("span", { class: "silenced", hidden: true }, "silenced");
     this.formHost = el("div");
     this.silenceButton = el("button", { type: "button", class: "button", "aria-expanded": "false", onclick: () => this.toggleForm(alert) }, "Silence …");
     this.root = el("article", { class: "card alert", "data-alert": alert.alert, "data-severity": alert.severity, "aria-label": `${alert.alert}, ${alert.severity}` },
       el("div", { class: "alert-head" }, severityBadge(alert.severity), el("h3", {}, alert.alert), this.state, this.silenced, el("span", { class: "alert-since" }, "since ", this.since)),
-      el("p", { class: "alert-figure" }, this.value), this.summary, this.description, labelList(alert.labels),
-      el("div", { class: "buttons" }, this.silenceButton,
-        el("button", { type: "button", class: "button", onclick: () => view.openRule(alert.alert) }, "Threshold …"), runbookLink(alert.runbook)),
+      el("div", { class: "alert-main" }, this.value, this.summary), this.description,
+      el("div", { class: "alert-foot" }, labelList(alert.labels), runbookLink(alert.runbook),
+        el("div", { class: "buttons" }, this.silenceButton, el("button", { type: "button", class: "button", onclick: () => view.openRule(alert.alert) }, "Threshold …"))),
       this.formHost);
   }
 

@@ -9,8 +9,8 @@ const EVERY_MS = 1_000;
 
 /** What to do about each kind of failure. */
 const ADVICE = /** @type {Record<string, string>} */ ({
-  unreachable: "Is the gateway running? `make up` starts everything; this page comes back by itself.",
-  away: "The watch answers these questions: is it running? `python -m streams.watch` starts it; this page comes back by itself.",
+  unreachable: "Is the gateway running? “make up” starts everything; this page comes back by itself.",
+  away: "The watch answers these questions: is it running? “python -m streams.watch” starts it; this page comes back by itself.",
   key: "Give a key that is valid.",
   forbidden: "Use a key that has the permission.",
   limited: "This page asks more slowly now.",
@@ -63,7 +63,7 @@ export class ConnectionLine {
 
   /** @param {number} ageMs */
   ageText(ageMs) {
-    return Number.isNaN(ageMs) ? "" : `figures of ${lasted(ageMs)} ago`;
+    return Number.isNaN(ageMs) ? "" : `figures ${lasted(ageMs)} old`;
   }
 
   /**

@@ -22,10 +22,11 @@ export class HistoryList {
     this.poller = poller;
     this.ruleOf = ruleOf;
     this.limit = FIRST;
-    this.body = el("tbody");
+    // With roles, because on a phone the rows are no table to the browser any more.
+    this.body = el("tbody", { role: "rowgroup" });
     this.note = el("p", { class: "muted" }, "Not known yet.");
     this.more = el("button", { type: "button", class: "button", hidden: true, onclick: () => this.older() }, "Show more");
-    this.table = el("table", { hidden: true }, el("thead", {}, el("tr", {}, ...["When", "Alert", "Change", "Value", "Labels"].map((name) => el("th", { scope: "col" }, name)))), this.body);
+    this.table = el("table", { hidden: true, role: "table" }, el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, ...["When", "Alert", "Change", "Value", "Labels"].map((name) => el("th", { scope: "col", role: "columnheader", class: name === "Value" && "number" }, name)))), this.body);
     this.root = el("section", { "aria-labelledby": "history-title" }, el("h2", { id: "history-title", tabindex: -1 }, "History"), this.note,
       el("div", { class: "scroll card flush", tabindex: 0, role: "region", "aria-labelledby": "history-title" }, this.table), this.more);
     this.task = {
@@ -66,11 +67,11 @@ export class HistoryList {
     this.tell(changes.length ? "" : "Nothing has changed yet.");
     set(this.table, "hidden", changes.length === 0);
     set(this.more, "hidden", changes.length < this.limit || this.limit >= MOST);
-    this.body.replaceChildren(...newest.map((change) => el("tr", {},
-      el("td", {}, el("time", { datetime: iso(change.atMs) }, moment(change.atMs, nowMs))),
-      el("th", { scope: "row" }, severityBadge(change.severity), " ", change.alert),
-      el("td", {}, el("span", { class: "change" }, change.from || "–", el("span", { class: "arrow", "aria-hidden": "true" }, " → "), el("span", { class: "unseen" }, " to "), el("strong", { "data-to": change.to }, change.to || "–"))),
-      el("td", { class: "number" }, against(change.value, change.threshold, this.ruleOf(change.alert))),
-      el("td", {}, labelList(change.labels)))));
+    this.body.replaceChildren(...newest.map((change) => el("tr", { role: "row" },
+      el("td", { role: "cell", class: "muted" }, el("time", { datetime: iso(change.atMs) }, moment(change.atMs, nowMs))),
+      el("th", { scope: "row", role: "rowheader" }, severityBadge(change.severity), " ", change.alert),
+      el("td", { role: "cell" }, el("span", { class: "change" }, change.from || "–", el("span", { class: "arrow", "aria-hidden": "true" }, " → "), el("span", { class: "unseen" }, " to "), el("strong", { "data-to": change.to }, change.to || "–"))),
+      el("td", { role: "cell", class: "number" }, against(change.value, change.threshold, this.ruleOf(change.alert))),
+      el("td", { role: "cell" }, labelList(change.labels)))));
   }
 }

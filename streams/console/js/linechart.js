@@ -39,9 +39,8 @@ export class LineChart {
       onpointerdown: (/** @type {PointerEvent} */ event) => this.point(event),
       onpointerleave: () => this.cursor.set(null), onblur: () => this.cursor.set(null),
     }, this.picture);
-    this.when = el("span", { class: "legend-when" });
     this.list = el("ul", { class: "legend" });
-    this.root = el("div", { class: "linechart" }, this.stage, el("div", { class: "legend-head" }, this.when), this.list);
+    this.root = el("div", { class: "linechart" }, this.stage, this.list);
     this.rows = new Rows(this.list, (/** @type {Series} */ series) => this.legendRow(series));
     this.watcher = new ResizeObserver(() => this.draw());
     this.watcher.observe(this.stage);
@@ -145,7 +144,7 @@ export class LineChart {
         svg("path", { class: mark === 0 ? "rule zero" : "rule", d: `M${EDGE.left} ${y(mark).toFixed(1)} H${width - EDGE.right}` }),
         svg("text", { class: "tick", x: EDGE.left - 8, y: y(mark) + 4, "text-anchor": "end" }, shown(mark, data.unit)),
       ]),
-      ...timeTicks(data.fromMs, data.toMs, (width - EDGE.left) / 90).map((ms) =>
+      ...timeTicks(data.fromMs, data.toMs, (width - EDGE.left) / 72).map((ms) =>
         svg("text", { class: "tick", x: Math.min(width - 20, Math.max(EDGE.left, x(ms))), y: HEIGHT - 6, "text-anchor": "middle" }, clock(ms, !long))),
     ];
   }
@@ -174,7 +173,6 @@ export class LineChart {
     const at = this.cursor.value;
     const inside = at !== null && at >= data.fromMs && at <= data.toMs;
     set(this.cross, "visibility", inside ? null : "hidden");
-    say(this.when, inside ? clock(at) : "latest");
     this.rows.show(data.series, (series) => series.legend);
     if (!inside) {
       set(this.stage, "aria-valuenow", Math.round(data.toMs / 1_000));
@@ -182,8 +180,11 @@ export class LineChart {
       return;
     }
     const left = x(at).toFixed(1);
+    const label = Math.min((this.width ?? 0) - 32, Math.max(32, x(at)));
     this.cross.replaceChildren(
       svg("path", { class: "cross-line", d: `M${left} ${EDGE.top} V${HEIGHT - EDGE.bottom}` }),
+      svg("rect", { class: "cross-chip", x: label - 32, y: HEIGHT - 20, width: 64, height: 19, rx: 5 }),
+      svg("text", { class: "cross-time", x: label, y: HEIGHT - 6, "text-anchor": "middle" }, clock(at)),
       ...this.visible().flatMap((series) => {
         const value = valueAt(series.points, at, data.stepMs * 0.75);
         return value === null ? [] : [svg("circle", { class: `cross-dot look-${this.looks.get(series.legend)}`, cx: left, cy: y(value).toFixed(1), r: 3.6 })];

@@ -14,12 +14,12 @@ export class PipelineView {
     this.hrefOf = hrefOf;
     this.edgesHost = svg("g", { class: "edges", "aria-hidden": "true" });
     this.nodesHost = svg("g", { class: "nodes" });
-    this.picture = svg("svg", { class: "map", role: "group", "aria-label": "Map of the pipeline. Each node is a link to its charts." }, this.edgesHost, this.nodesHost);
+    this.picture = svg("svg", { class: "map", height: 0, role: "group", "aria-label": "Map of the pipeline. Each node is a link to its charts." }, this.edgesHost, this.nodesHost);
     this.tableBody = el("tbody");
     this.root = el("div", { class: "map-box" }, this.picture);
     this.table = el("details", { class: "as-table" }, el("summary", {}, "The map as a table"),
       el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The map as a table" },
-        el("table", {}, el("thead", {}, el("tr", {}, ...["Node", "Kind", "State", "Per second", "Lag", "p99", "Dead letters"].map((name) => el("th", { scope: "col" }, name)))), this.tableBody)));
+        el("table", {}, el("thead", {}, el("tr", {}, ...["Node", "Kind", "State", "Per second", "Lag", "p99", "Dead letters"].map((name, index) => el("th", { scope: "col", class: index > 2 && "number" }, name)))), this.tableBody)));
     /** @type {PipelineMap | null} */
     this.map = null;
     this.drawn = "";

@@ -52,16 +52,16 @@ function spoken(node) {
 
 /**
  * @param {MapNode} node
- * @returns {[string, string]} the figure that matters, and the others
+ * @returns {{figure: string, lag: string, p99: string, dead: string}}
  */
 function written(node) {
   const { perSecond, lag, p99Seconds, deadPerSecond } = node.figures;
-  const more = [
-    lag === null ? "" : `lag ${short(lag)}`,
-    p99Seconds === null ? "" : `p99 ${seconds(p99Seconds)}`,
-    deadPerSecond ? `dead ${short(deadPerSecond)}/s` : "",
-  ].filter(Boolean);
-  return [perSecond === null ? "" : `${short(perSecond)}/s`, more.join(" · ")];
+  return {
+    figure: perSecond === null ? "" : `${short(perSecond)}/s`,
+    lag: lag === null ? "" : `lag ${short(lag)}`,
+    p99: p99Seconds === null ? "" : `p99 ${seconds(p99Seconds)}`,
+    dead: deadPerSecond ? `${short(deadPerSecond)}/s dead` : "",
+  };
 }
 
 /** @param {number|null} perSecond */
@@ -101,38 +101,45 @@ export class NodeView {
    */
   constructor(node, place, href, narrow) {
     this.narrow = narrow;
-    this.place = place;
     this.state = "";
-    const pad = narrow ? 8 : 14;
-    const size = narrow ? 12 : 15;
-    this.title = svg("text", { class: "node-title", x: pad + (node.kind === "topic" ? 6 : 0), y: narrow ? 19 : 25 });
-    this.figure = svg("text", { class: "node-figure", x: pad, y: narrow ? 36 : 50 });
-    this.more = svg("text", { class: "node-more", x: pad, y: narrow ? 52 : 69 });
-    this.sign = svg("g", { class: "node-sign", transform: `translate(${place.width - size - (narrow ? 6 : 12)} ${narrow ? 8 : 12})` });
+    const size = narrow ? 13 : 15;
+    const left = (narrow ? 8 : 14) + (node.kind === "topic" ? (narrow ? 2 : 4) : 0);
+    // A tube's front and an arrow's tip take room on the right.
+    const right = place.width - (narrow ? 7 : 12) - (node.kind === "process" ? 0 : narrow ? 9 : 13);
+    this.room = right - left;
     this.size = size;
+    this.title = svg("text", { class: "node-title", x: left, y: narrow ? 20 : 26 });
+    this.figure = svg("text", { class: "node-figure", x: left, y: narrow ? 39 : 51 });
+    this.dead = svg("text", { class: "node-dead", x: right, y: narrow ? 39 : 51, "text-anchor": "end" });
+    this.more = svg("text", { class: "node-more", x: left, y: narrow ? 55 : 71 });
+    this.last = svg("text", { class: "node-more", x: left, y: 70 });
+    this.sign = svg("g", { class: "node-sign", transform: `translate(${right - size} ${narrow ? 45 : 14})` });
     this.hint = svg("title");
     this.root = svg("a", { class: `node node-${node.kind}`, href, "data-node": node.id, transform: `translate(${place.x} ${place.y})` },
-      this.hint, outline(node.kind, place), this.title, this.sign, this.figure, this.more);
+      this.hint, outline(node.kind, place), this.title, this.sign, this.figure, this.dead, this.more, this.last);
   }
 
   /** @param {MapNode} node */
   show(node) {
-    const [figure, more] = written(node);
+    const { figure, lag, p99, dead } = written(node);
     const words = spoken(node);
     set(this.root, "aria-label", words);
     say(this.hint, words);
     if (node.state !== this.state) {
       this.state = node.state;
       set(this.root, "data-state", node.state);
-      const sign = stateSign(node.state, this.size);
-      this.sign.replaceChildren(sign);
+      this.sign.replaceChildren(stateSign(node.state, this.size));
     }
-    const room = this.place.width - (this.narrow ? 30 : 48);
-    fit(this.title, node.title, room);
-    // A state that is not well is written out; there is room beside the figure.
-    const wide = this.place.width - (this.narrow ? 14 : 26);
-    fit(this.figure, figure || (node.state === "ok" ? "" : STATES[node.state]), wide);
-    fit(this.more, more || (figure && node.state !== "ok" ? STATES[node.state] : ""), wide);
+    fit(this.title, node.title, this.room + (this.narrow ? 8 : -this.size - 6));
+    fit(this.figure, figure, this.room);
+    const none = figure || lag || p99 ? "" : "no figures";
+    if (this.narrow) {
+      fit(this.more, lag || p99 || none, this.room - this.size - 2);
+      fit(this.last, lag ? p99 : "", this.room);
+    } else {
+      fit(this.more, [lag, p99].filter(Boolean).join(" · ") || none, this.room);
+      fit(this.dead, dead, this.room - 70);
+    }
   }
 }
 

@@ -147,11 +147,11 @@ export class OverviewView {
 }
 
 /**
- * `p99_seconds` is `p99`, `per_second` is `/s`: the unit stands with the figures.
+ * `p99_seconds` is `p99`, `signals_per_second` is `signals/s`: the unit stands with the figures.
  * @param {string} name
  */
 function heading(name) {
-  return name.replace(/_(seconds|ratio)$/, "").replace(/_?per_second$/, "/s").replaceAll("_", " ") || name;
+  return name.replace(/_(seconds|ratio)$/, "").replace(/_per_second$/, "/s").replaceAll("_", " ") || name;
 }
 
 /**

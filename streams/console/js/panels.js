@@ -131,7 +131,7 @@ export class ValuesTable {
     const columns = data.series.map((series) => new Map(series.points));
     this.body.replaceChildren(el("table", {},
       el("caption", {}, every > 1 ? `Each ${every}th point; the newest first` : "The newest first"),
-      el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Time"), ...data.series.map((series) => el("th", { scope: "col" }, series.legend)))),
+      el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Time"), ...data.series.map((series) => el("th", { scope: "col", class: "number" }, series.legend)))),
       el("tbody", {}, ...rows.map((ms) => el("tr", {}, el("th", { scope: "row" }, clock(ms)),
         ...columns.map((column) => el("td", { class: "number" }, shown(column.get(ms) ?? null, data.unit))))))));
   }

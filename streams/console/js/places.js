@@ -2,8 +2,8 @@
 
 import { stacked } from "./layout.js";
 
-const WIDE = { width: 148, height: 84, gapX: 40, gapY: 22, pad: 8 };
-const NARROW = { width: 98, height: 62, gapX: 8, gapY: 44, pad: 4 };
+const WIDE = { width: 148, height: 86, gapX: 40, gapY: 22, pad: 8 };
+const NARROW = { width: 92, height: 80, gapX: 8, gapY: 40, pad: 4 };
 const NODE_WIDTH_MAX = 190;
 const NARROW_BELOW = 640;
 

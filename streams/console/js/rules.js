@@ -153,7 +153,11 @@ class RuleRow {
       this.formHost.replaceChildren(form.root);
       set(this.buttons[which], "aria-expanded", "true");
     }
-    /** @type {HTMLElement | null} */ (this.formHost.querySelector("input, select"))?.focus();
+    const first = /** @type {HTMLInputElement | null} */ (this.formHost.querySelector("input, select"));
+    first?.focus();
+    if (first?.tagName === "INPUT") {
+      first.select();
+    }
   }
 
   close() {
