@@ -161,6 +161,14 @@ window.addEventListener("hashchange", () => {
   poller.wake();
   byId("main").focus({ preventScroll: true });
 });
+// A page that is left may be kept by the browser, and come back as it was; until then it must hold no connection.
+window.addEventListener("pagehide", () => stream.stop());
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted) {
+    stream.start();
+    poller.again();
+  }
+});
 data.alerts.look(title);
 data.metrics.look((metrics) => {
   const names = (metrics?.tenants ?? []).map((/** @type {{name: string}} */ tenant) => tenant.name);

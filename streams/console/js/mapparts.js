@@ -177,9 +177,19 @@ function fit(element, text, room) {
   }
   element.fitted = text;
   say(element, text);
-  let length = text.length;
-  while (length > 1 && element.isConnected && element.getComputedTextLength() > room) {
-    length -= 1;
-    say(element, `${text.slice(0, length)}…`);
+  if (!element.isConnected || element.getComputedTextLength() <= room) {
+    return;
   }
+  // By halves: each look at a length makes the browser lay out anew.
+  let [fits, length] = [1, text.length];
+  while (length - fits > 1) {
+    const middle = (fits + length) >> 1;
+    say(element, `${text.slice(0, middle)}…`);
+    if (element.getComputedTextLength() > room) {
+      length = middle;
+    } else {
+      fits = middle;
+    }
+  }
+  say(element, `${text.slice(0, fits)}…`);
 }

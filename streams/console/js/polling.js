@@ -101,8 +101,14 @@ export class Poller {
     this.wake();
   }
 
+  /** Go on with another key: what the last one was told means nothing any more. */
   release() {
     this.held = false;
+    for (const standing of this.tasks.values()) {
+      standing.turn += 1;
+      standing.error = null;
+      standing.end?.abort();
+    }
     this.again();
   }
 

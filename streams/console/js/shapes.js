@@ -13,6 +13,8 @@ export const TENANTS_MAX = 100;
 const LABELS_MAX = 24;
 const TEXT_MAX = 2_000;
 const NAME_MAX = 200;
+/** Of words out of a short list, such as a severity: they stand where there is room for no more. */
+const WORD_MAX = 16;
 
 /** @typedef {"ok" | "warning" | "critical" | "unknown"} State */
 /** @typedef {{perSecond: number|null, lag: number|null, p99Seconds: number|null, deadPerSecond: number|null}} Figures */
@@ -159,7 +161,7 @@ export function chartsOf(answer) {
       id,
       title: text(chart.title) || id,
       description: text(chart.description, TEXT_MAX),
-      unit: text(chart.unit),
+      unit: text(chart.unit, WORD_MAX),
       shape: text(chart.shape),
       group: text(chart.group),
       queries: list(chart.queries).slice(0, 20).map((query) => ({
@@ -189,7 +191,7 @@ export function chartOf(answer) {
   });
   const times = series.flatMap((one) => [one.points[0]?.[0], one.points.at(-1)?.[0]]).filter((at) => at !== undefined);
   return {
-    unit: text(has.unit),
+    unit: text(has.unit, WORD_MAX),
     shape: text(has.shape),
     fromMs: number(has.from_ms) ?? Math.min(...times, Date.now()),
     toMs: number(has.to_ms) ?? Math.max(...times, 0),
@@ -208,8 +210,8 @@ export function alertOf(value) {
   return {
     id: text(has.id),
     alert: text(has.alert) || "(no name)",
-    severity: text(has.severity) || "info",
-    state: text(has.state),
+    severity: text(has.severity, WORD_MAX) || "info",
+    state: text(has.state, WORD_MAX),
     labels: labels(has.labels),
     value: number(has.value),
     threshold: number(has.threshold),
@@ -246,8 +248,8 @@ export function changeOf(value) {
     id: alert.id,
     alert: alert.alert,
     severity: alert.severity,
-    from: text(has.from),
-    to: text(has.to),
+    from: text(has.from, WORD_MAX),
+    to: text(has.to, WORD_MAX),
     labels: alert.labels,
     value: alert.value,
     threshold: alert.threshold,
@@ -273,10 +275,10 @@ export function rulesOf(answer) {
     const rule = record(each);
     return {
       alert: text(rule.alert) || "(no name)",
-      severity: text(rule.severity) || "info",
+      severity: text(rule.severity, WORD_MAX) || "info",
       signal: text(rule.signal, TEXT_MAX),
-      compare: text(rule.compare),
-      unit: text(rule.unit),
+      compare: text(rule.compare, WORD_MAX),
+      unit: text(rule.unit, WORD_MAX),
       standard: number(rule.default),
       effective: number(rule.effective),
       overrides: list(rule.overrides).slice(0, OVERRIDES_MAX).map((one) => ({
