@@ -171,11 +171,12 @@ async def _quiet(sight: Sight) -> None:
     began = now_seconds()
 
     async def calm() -> bool:
-        raised = frozenset[object]().union(*sight.raised.values())
-        others = [key for key in raised if isinstance(key, tuple) and key[0] != "Watchdog"]
-        return now_seconds() - began > WARM_SECONDS and bool(sight.looks) and not others
+        return now_seconds() - began > WARM_SECONDS and bool(sight.looks) and not sight.unwanted()
 
-    await until(calm, QUIET_SECONDS_MAX, "nothing is raised")
+    try:
+        await until(calm, QUIET_SECONDS_MAX, "nothing is raised")
+    except TooLateError as error:
+        raise TooLateError(f"{error}: {sight.unwanted()}") from error
 
 
 async def _come(
