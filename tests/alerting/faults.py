@@ -292,11 +292,11 @@ _NOT_ITSELF: Final = {
 TOGETHER: Final = (
     Fault(
         "a suspended tenant goes on sending",
-        ("FailureRate", "TenantFailureRate", "DeadLetters", "DeadLetterShare"),
+        ("FailureRate", "TenantFailureRate"),
         suspended_tenant,
     ),
     Fault("directives that there are not", ("DirectivesRejected",), rejected_directives),
-    Fault("invalid events at a gateway", ("GatewayRefusing", "ValidationFailures"), invalid_events),
+    Fault("invalid events at a gateway", ("GatewayRefusing",), invalid_events),
     Fault("keys that nobody knows", ("GatewayDenying", "GatewayCooling"), wrong_keys),
     Fault("history is killed, and asked", ("HistoryDown", "GatewayUnavailable"), history_gone),
     Fault("a transaction that nobody ends", ("HangingTransaction", "LagHigh"), hanging_transaction),
