@@ -9,6 +9,7 @@ import click
 from processors.alerting.rule import Rule
 from streams import alert_rules
 from streams.cli.access import access, loaded, run
+from streams.cli.alert_asking import COMMANDS
 from streams.cli.errors import FAILED, MISUSED, CommandError
 from streams.cli.moments import moment_or_ago_ms
 from streams.cli.output import json_option, moment, print_json, print_table
@@ -22,6 +23,7 @@ _LIST: Final = ("SEVERITY", "ALERT", "STATE", "SINCE", "VALUE", "THRESHOLD", "LA
 _HISTORY: Final = ("AT", "SEVERITY", "ALERT", "FROM", "TO", "VALUE", "THRESHOLD", "LABELS")
 _TRIAL: Final = ("RAISED", "CLEARED", "LASTED", "SEVERITY", "ALERT", "VALUE", "THRESHOLD", "LABELS")
 TENANT: Final = "tenant"
+DIGITS_MAX: Final = 7
 
 
 @click.group()
@@ -95,14 +97,14 @@ def backtest_(*, start: str, end: str, step: str, moved: Sequence[str], only: Se
     from_ms, to_ms = moment_or_ago_ms("--from", start) or 0, moment_or_ago_ms("--to", end) or 0
     if to_ms <= from_ms:
         raise CommandError("--to is not after --from", "give a begin that lies before the end", code=MISUSED)
-    rules = _rules(only)
+    step_ms, rules = _span_ms(step, "--step"), _rules(only)
     thresholds = [_threshold(text) for text in moved]
     at = access()
     trial = run(
         backtest(
             at.settings,
             at.kafka,
-            Trial(rules, from_ms, to_ms, _span_ms(step, "--step"), tuple(thresholds)),
+            Trial(rules, from_ms, to_ms, step_ms, tuple(thresholds)),
         )
     )
     if as_json:
@@ -124,6 +126,10 @@ def backtest_(*, start: str, end: str, step: str, moved: Sequence[str], only: Se
         click.echo("no alert would have been raised")
         return
     print_table(_TRIAL, [_trial_row(one) for one in trial.raised])
+
+
+for _command in COMMANDS:
+    alerts.add_command(_command)
 
 
 def _is_raised(alert: dict[str, Any]) -> bool:
@@ -194,6 +200,7 @@ def _threshold(text: str) -> tuple[str, str, float]:
 
 def _span_ms(text: str, option: str) -> int:
     number, unit = text[:-1], text[-1:]
-    if not (number.isascii() and number.isdigit() and len(number) < 8 and unit in _UNITS_MS):  # noqa: PLR2004 - digits
-        raise CommandError(f"{option} {text!r} is no time", "write it as 30s, 5m, 24h or 7d", code=MISUSED)
-    return int(number) * _UNITS_MS[unit]
+    count = int(number) if number.isascii() and number.isdigit() and len(number) <= DIGITS_MAX else 0
+    if not count or unit not in _UNITS_MS:
+        raise CommandError(f"{option} {text!r} is no time", "write it as 2s, 1m or 1h", code=MISUSED)
+    return count * _UNITS_MS[unit]

@@ -1,13 +1,12 @@
 """`python -m streams.watch`: one watch process, configured by the environment."""
 
-import logging
 import sys
 from typing import Final
 
 import uvloop
 
-from streams import cluster
-from streams.channels.loading import ChannelsError
+from streams import cluster, logs
+from streams.channels import ChannelsError
 from streams.gateway.errors import PortTakenError
 from streams.metrics import PROCESS
 from streams.settings import SettingsError, load
@@ -22,8 +21,9 @@ def main() -> int:
     """Run it; return the exit code."""
     try:
         settings = load().settings
-        logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        uvloop.run(run(settings, cluster.bootstrap(settings), aboard(settings, PROCESS)))
+        logs.begin(settings, "watch")
+        bootstrap = cluster.bootstrap(settings)
+        uvloop.run(run(settings, bootstrap, aboard(settings, bootstrap, PROCESS)))
     except (SettingsError, ChannelsError) as error:
         return _complain(error, EXIT_SETTINGS)
     except (cluster.NoClusterError, PortTakenError) as error:

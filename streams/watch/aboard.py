@@ -3,12 +3,14 @@
 import logging
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from processors.telemetry import catalogue
-from streams.channels.host import Became as Told
-from streams.channels.host import Channels
-from streams.channels.loading import ChannelsError, load
+from streams import alert_rules
+from streams.channels import Became as Told
+from streams.channels import Channels, ChannelsError, load
 from streams.handlers import Handlers, gathered
+from streams.ledger.check import LedgerCheck
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.watch.hosting import Part
@@ -19,19 +21,24 @@ from streams.watch.words import Became
 log = logging.getLogger(__name__)
 
 
-def aboard(settings: Settings, metrics: Metrics) -> Aboard:
+LEDGER: Final = "watch/ledger.json"
+"""Below data_dir: how far the check of the ledger is."""
+
+
+def aboard(settings: Settings, bootstrap: str, metrics: Metrics) -> Aboard:
     """Return all of it as settings say. Raises `SettingsError` or `ChannelsError` if they are wrong."""
     load(settings.channels_file, application=settings.application)
     return Aboard(
         make_teller=partial(_channels, settings, metrics),
-        parts=_parts(),
+        parts=_parts(settings, bootstrap, metrics),
         handlers=(Handlers(gathered(settings), metrics),),
     )
 
 
-def _parts() -> tuple[Part, ...]:
-    """Return what runs in the background: the prober and the check of the ledger take their places here."""
-    return ()
+def _parts(settings: Settings, bootstrap: str, metrics: Metrics) -> tuple[Part, ...]:
+    """Return what runs in the background: in each watch, for what a part shows must not go stale in one."""
+    kafka, topics, lanes = settings.cluster(bootstrap), settings.topics, settings.lanes
+    return (LedgerCheck(kafka, topics, lanes, metrics=metrics, path=settings.data_dir / LEDGER),)
 
 
 def _channels(settings: Settings, metrics: Metrics, watch: Watch, became: Callable[[Became], None]) -> Teller:
@@ -48,7 +55,7 @@ def _channels(settings: Settings, metrics: Metrics, watch: Watch, became: Callab
             channels,
             settings=lambda: watch.decided.settings,
             metrics=metrics,
-            cooldown_seconds={rule.name: rule.cooldown_seconds for rule in watch.rules},
+            cooldown_seconds=alert_rules.cooldown_seconds(),
             became=lambda one: became(_written(one, clock_ms())),
         ),
     )

@@ -174,7 +174,7 @@ class Api:
             "from_ms": shape.from_ms,
             "to_ms": shape.to_ms,
             "step_ms": shape.step_ms,
-            "series": found[: charts.SERIES_MAX],
+            "series": charts.greatest(found),
             "left_out": max(0, len(found) - charts.SERIES_MAX),
         }
 

@@ -64,6 +64,15 @@ def asked(query: Query, shape: Frame, scrape_seconds: float, tenant: str = "") -
     )
 
 
+def greatest(series: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return as many series as a chart can show: if there are more, those with the greatest values."""
+    if len(series) <= SERIES_MAX:
+        return series
+    return sorted(series, key=lambda one: -max((abs(value or 0.0) for _, value in one["points"]), default=0.0))[
+        :SERIES_MAX
+    ]
+
+
 def legend(query: Query, labels: Mapping[str, str]) -> str:
     """Return what a series is called on the chart."""
     if query.legend:

@@ -52,12 +52,10 @@ async def test_the_second_stands_by_and_takes_over_when_the_first_leaves(kafka: 
     one = asyncio.create_task(first.run())
     await until(lambda: first.held)
     two = asyncio.create_task(second.run())
-    consumer: Any = None
 
     def joined() -> bool:
-        nonlocal consumer
-        consumer = second.consumer
-        return consumer is not None and bool(consumer._coordinator.generation >= 0)
+        coordinator = getattr(second.consumer, "_coordinator", None)
+        return getattr(coordinator, "generation", -1) >= 0
 
     await until(joined)
     assert (first.held, second.held) == (True, False)

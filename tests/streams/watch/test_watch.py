@@ -169,8 +169,12 @@ async def test_a_lowered_threshold_raises_an_alert_that_is_written_then_told_and
             return went(noting.heard) == ["firing", "cleared"]
 
         await until(cleared)
-        newest = (await ask(watch.url, "/v1/alerts/history", limit=1))["changes"]
-        assert [(one["from"], one["to"]) for one in newest] == [("firing", "cleared")]
+
+        async def listed() -> bool:
+            newest = (await ask(watch.url, "/v1/alerts/history", limit=1))["changes"]
+            return [(one["from"], one["to"]) for one in newest] == [("firing", "cleared")]
+
+        assert await until(listed)
 
 
 async def _event(events: aiohttp.ClientResponse) -> dict[str, Any]:
