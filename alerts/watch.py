@@ -23,7 +23,7 @@ RULES: Final = (
         name="NobodyJudges",
         # Raised by Prometheus, too: where nobody is in charge the built-in engine says nothing.
         signal=f"max({metrics.WATCH_IN_CHARGE.name})",
-        threshold=Threshold(1, "short", most=1),
+        threshold=Threshold(1, "short", most=2),
         compare=Compare.BELOW,
         severity=Severity.CRITICAL,
         summary="Watches are there and none is in charge: nobody judges the rules but Prometheus.",

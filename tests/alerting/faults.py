@@ -303,9 +303,16 @@ TOGETHER: Final = (
     Fault("a channel that takes nothing", ("ChannelDown", "NotificationsWaiting"), broken_channel),
     Fault(
         "thresholds moved below what is usual",
-        ("SeriesNearLimit", "DiskLow", "LagVeryHigh", "DeadLettersOld", "BackupOld"),
+        ("SeriesNearLimit", "DiskLow", "LagVeryHigh", "DeadLettersOld", "BackupOld", "NobodyJudges"),
         moved_thresholds(
-            {"SeriesNearLimit": 20, "DiskLow": 1e15, "LagVeryHigh": 45, "DeadLettersOld": 60, "BackupOld": 60}
+            {
+                "SeriesNearLimit": 20,
+                "DiskLow": 1e15,
+                "LagVeryHigh": 45,
+                "DeadLettersOld": 60,
+                "BackupOld": 60,
+                "NobodyJudges": 2,
+            }
         ),
     ),
     Fault(
