@@ -34,6 +34,7 @@ QUIET_SECONDS_MAX: Final = 60.0
 WARM_SECONDS: Final = 15.0
 """Rates need a past."""
 MOVED_SECONDS_MAX: Final = 30.0
+WATCHDOG: Final = "Watchdog"
 MOVED: Final = (("HistoryBehind", 77.0), ("CommitSlow", 0.77), ("HistoryBehind", 60.0), ("CommitSlow", 1.0))
 """Thresholds that directives move, to see how long it takes: nothing is raised by them."""
 LOOK_SECONDS: Final = 0.1
@@ -85,6 +86,9 @@ class Run:
         async with Stand(self._wish.folder / "fast", FAST, watch=self._wish.watch) as stand, _seen(stand) as sight:
             log.info("the stand is ready")
             await _quiet(sight)
+            for engine in self._engines:
+                if stand.receiver.first(engine, WATCHDOG, raised=True, since_seconds=0) is None:
+                    raise TooLateError(f"{engine} has told nobody that alerting works")
             await self._move_thresholds(stand)
             await self._raise(stand, sight, together)
             for fault in alone:
