@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 
 import aiohttp
 
+from alerts.series.catalogue import UNCEASING
 from tests.alerting.receiver import BUILT_IN, PROMETHEUS, told_apart
 from tests.alerting.stand import Stand
 
@@ -51,6 +52,10 @@ class Sight:
     def condition_seconds(self, alert: str, since_seconds: float) -> float | None:
         """Return the first moment after another one at which an engine saw the condition hold."""
         return min((moment for moment in self.began.get(alert, ()) if moment >= since_seconds), default=None)
+
+    def unwanted(self) -> list[str]:
+        """Return what is raised before there is a fault; the watchdog always is."""
+        return sorted({alert for raised in self.raised.values() for alert, _ in raised} - UNCEASING)
 
     def disagree(self, spared: frozenset[str]) -> frozenset[Key]:
         """Return what one engine has raised and the other one has not."""
