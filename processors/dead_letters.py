@@ -61,7 +61,7 @@ def _write(
     step.emit(topics.DEAD_LETTERS, step.lane, (record.key, record.value, headers))
     if step.may_note():
         reason = verdict.reason.value
-        step.spans.append(spans.dead(hop, record, step.now_ms, tenant=tenant, reason=reason, stack=verdict.stack))
+        step.spans.append(spans.dead(hop, found, step.now_ms, tenant=tenant, reason=reason, stack=verdict.stack))
     step.count(hop, tenant, Outcome.DEAD)
     step.reasons[verdict.reason] = step.reasons.get(verdict.reason, 0) + 1
     told = step.dead.get(of := (hop, tenant, verdict.reason, topic))

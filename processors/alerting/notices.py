@@ -22,8 +22,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from processors.alerting.rule import Severity
-from processors.alerting.settings import matches
+from processors.alerting.notice import ALERT, Entry, News, Notice, Pace, Route, What
 from processors.vocabulary.ids import derived_id
 
 ALERTS_MAX: Final = 1_000
@@ -34,16 +33,6 @@ RETRY_AFTER_MS_MAX: Final = 3_600_000
 """What a channel can ask to be left alone for."""
 LOST_MS: Final = 3_600_000
 """After a raise was given up and while it fires, this passes before it is tried anew."""
-ALERT: Final = "alert"
-"""In `group_by`: the alert's name. All else there are names of labels."""
-
-
-class What(StrEnum):
-    """What is told of an alert."""
-
-    RAISED = "raised"
-    REPEATED = "repeated"
-    RESOLVED = "resolved"
 
 
 class Told(StrEnum):
@@ -55,89 +44,11 @@ class Told(StrEnum):
     """It was to know that it is raised, and that was given up."""
 
 
-class News(msgspec.Struct, frozen=True):
-    """How an alert is, from one moment on."""
-
-    id: str
-    alert: str
-    severity: Severity
-    labels: dict[str, str]
-    value: float | None
-    threshold: float | None
-    firing: bool
-    since_ms: int
-    """When it was raised."""
-    at_ms: int
-    """When it became what it is."""
-    summary: str
-    description: str
-    runbook: str = ""
-    cooldown_ms: int = 0
-
-    @property
-    def tenant(self) -> str:
-        """Whose it is; empty for what belongs to no tenant."""
-        return self.labels.get("tenant", "")
-
-
 class Silences(Protocol):
     """What knows which alerts nobody is to be told of now."""
 
     def silenced(self, alert: str, labels: Mapping[str, str], now_ms: int) -> object | None:
         """Return something if the alert is silenced, else None."""
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Which alerts go to a channel."""
-
-    severities: frozenset[Severity] = frozenset(Severity)
-    alerts: tuple[str, ...] = ("*",)
-    """Names, or beginnings of names with `*` behind them."""
-    tenants: frozenset[str] = frozenset()
-    """Empty: all, and what belongs to none."""
-
-    def takes(self, news: News) -> bool:
-        """Tell whether an alert goes to this channel."""
-        if news.severity not in self.severities or (self.tenants and news.tenant not in self.tenants):
-            return False
-        return any(matches(pattern, news.alert) for pattern in self.alerts)
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast a channel is told."""
-
-    group_by: tuple[str, ...] = (ALERT, "tenant")
-    group_wait_ms: int = 2_000
-    group_interval_ms: int = 30_000
-    repeat_ms: int = 4 * 3_600_000
-    """After which one that still fires is told again; 0: never."""
-    retry_ms_min: int = 1_000
-    retry_ms_max: int = 300_000
-    attempts_max: int = 60
-    """With the waits above that is a little over four hours."""
-    tells_resolved: bool = True
-    heeds_silences: bool = True
-    """Not for a channel that has silences of its own and is told of ours."""
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """One alert of a notice."""
-
-    what: What
-    news: News
-
-
-class Notice(msgspec.Struct, frozen=True):
-    """What a channel is told at once: alerts of one group."""
-
-    id: str
-    """The same for the same content, when it is tried again, too: a receiver tells by it what it has had already."""
-    group: tuple[str, ...]
-    entries: tuple[Entry, ...]
-    attempt: int = 1
-    test: bool = False
 
 
 class Known(msgspec.Struct):
@@ -178,15 +89,27 @@ class Counts(msgspec.Struct):
     dropped: int = 0
 
 
-class State(msgspec.Struct):
+class Memory(msgspec.Struct, array_like=True):
+    """Of an alert what a restart needs, beside how it is: that is the same for all channels, and kept once."""
+
+    told: Told
+    told_ms: int
+    cooldown_ms: int
+    owed: bool
+    attempts: int
+    raised: News | None
+    """How it was when it fired last, where it is over and that is still to be told."""
+
+
+class Memories(msgspec.Struct, array_like=True):
     """All that a machine must know again after a restart."""
 
-    known: dict[str, Known] = {}
-    groups: dict[str, Group] = {}
+    known: dict[str, Memory]
+    groups: dict[str, Group]
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(State).decode
+_decode: Final = msgspec.msgpack.Decoder(Memories).decode
 _SEPARATOR: Final = "\x00"
 
 
@@ -198,30 +121,37 @@ class Notices:
     route: Route = field(default_factory=Route)
     pace: Pace = field(default_factory=Pace)
     counts: Counts = field(default_factory=Counts)
-    _state: State = field(default_factory=State)
+    _known: dict[str, Known] = field(default_factory=dict)
+    _groups: dict[str, Group] = field(default_factory=dict)
     _flying: Notice | None = None
     _failures: int = 0
     """In a row, of the channel as a whole."""
     _not_before_ms: int = 0
 
-    def pack(self) -> bytes:
-        """Return what a restart needs."""
-        return _encode(self._state)
+    def news(self) -> dict[str, News]:
+        """Return how the alerts are that it has in mind, by their ids."""
+        return {id_: known.news for id_, known in self._known.items()}
 
-    def unpack(self, packed: bytes) -> None:
-        """Go on from what `pack` returned. Raises `msgspec.DecodeError` for anything else."""
-        self._state = _decode(packed)
+    def pack(self) -> bytes:
+        """Return what a restart needs beside `news`."""
+        return _encode(Memories({id_: _remembered(known) for id_, known in self._known.items()}, self._groups))
+
+    def unpack(self, packed: bytes, news: Mapping[str, News]) -> None:
+        """Go on from what `pack` and `news` returned. Raises `msgspec.DecodeError` for anything else."""
+        found = _decode(packed)
+        self._groups = found.groups
+        self._known = {id_: _recalled(known, news[id_]) for id_, known in found.known.items() if id_ in news}
 
     def take(self, news: News, silences: Silences, now_ms: int) -> None:
         """Learn how an alert is."""
-        known = self._state.known.get(news.id)
+        known = self._known.get(news.id)
         if known is None:
             if not (news.firing and self.route.takes(news)):
                 return
-            if len(self._state.known) >= ALERTS_MAX and not self._make_room():
+            if len(self._known) >= ALERTS_MAX and not self._make_room():
                 self.counts.dropped += 1
                 return
-            known = self._state.known[news.id] = Known(news, news, cooldown_ms=news.cooldown_ms)
+            known = self._known[news.id] = Known(news, news, cooldown_ms=news.cooldown_ms)
         # As it was up to now: what it was to be told for is not undone by what comes.
         self._note(known, silences, now_ms)
         known.news = news
@@ -238,25 +168,25 @@ class Notices:
         needs = self._needs(silences, now_ms)
         if now_ms < self._not_before_ms:
             return None
-        due = [(self._due_ms(self._state.groups[name]), name) for name in needs]
+        due = [(self._due_ms(self._groups[name]), name) for name in needs]
         first_ms, name = min(due, default=(now_ms + 1, ""))
         if first_ms > now_ms:
             return None
         entries = [entry for known in needs[name] for entry in self._entries(known, silences, now_ms)]
         attempt = 1 + max(known.attempts for known in needs[name])
         self._flying = _notice(self.channel, name, tuple(entries[:ENTRIES_MAX]), attempt)
-        self._state.groups[name].more = len(entries) > ENTRIES_MAX
+        self._groups[name].more = len(entries) > ENTRIES_MAX
         return self._flying
 
     def sent(self, now_ms: int) -> None:
         """The notice on its way has arrived."""
         notice = self._landed()
         self._failures = self._not_before_ms = 0
-        group = self._state.groups.setdefault(_SEPARATOR.join(notice.group), Group())
+        group = self._groups.setdefault(_SEPARATOR.join(notice.group), Group())
         group.sent_ms, group.need_ms, group.not_before_ms = now_ms, -1, 0
         self.counts.told += len(notice.entries)
         for entry in notice.entries:
-            known = self._state.known[entry.news.id]
+            known = self._known[entry.news.id]
             known.attempts, known.owed = 0, False
             known.told = Told.NO if entry.what is What.RESOLVED else Told.RAISED
             if entry.what is not What.RESOLVED:
@@ -274,12 +204,12 @@ class Notices:
         wait_ms = max(round(wait_ms * (0.5 + chance / 2)), min(retry_after_ms, RETRY_AFTER_MS_MAX))
         if alone:
             name = _SEPARATOR.join(notice.group)
-            self._state.groups.setdefault(name, Group()).not_before_ms = now_ms + wait_ms
+            self._groups.setdefault(name, Group()).not_before_ms = now_ms + wait_ms
         else:
             self._failures, self._not_before_ms = failures, now_ms + wait_ms
         # Of one that is raised and over the last entry: it is counted once.
         for id_, what in {entry.news.id: entry.what for entry in notice.entries}.items():
-            known = self._state.known[id_]
+            known = self._known[id_]
             known.attempts += 1
             if known.attempts >= self.pace.attempts_max:
                 self.counts.given_up += 1
@@ -288,7 +218,7 @@ class Notices:
 
     def waiting(self, silences: Silences, now_ms: int) -> int:
         """Return how many alerts wait to be told."""
-        return sum(bool(self._whats(known, silences, now_ms)) for known in self._state.known.values())
+        return sum(bool(self._to_tell(known, silences, now_ms)) for known in self._known.values())
 
     def _landed(self) -> Notice:
         notice, self._flying = self._flying, None
@@ -299,16 +229,16 @@ class Notices:
 
     def _note(self, known: Known, silences: Silences, now_ms: int) -> None:
         """Keep in mind that an alert is to be told, and since when its group has something to tell."""
-        whats = self._whats(known, silences, now_ms)
-        if not whats:
+        news_due = self._to_tell(known, silences, now_ms)
+        if not news_due:
             return
-        if whats[0] is What.RAISED:
+        if news_due[0] is What.RAISED:
             known.owed = True
-        group = self._state.groups.setdefault(self._group_of(known.news), Group())
+        group = self._groups.setdefault(self._group_of(known.news), Group())
         if group.need_ms < 0:
             group.need_ms = now_ms
 
-    def _whats(self, known: Known, silences: Silences, now_ms: int) -> tuple[What, ...]:
+    def _to_tell(self, known: Known, silences: Silences, now_ms: int) -> tuple[What, ...]:
         """Return what the channel is to be told of an alert, as things are now."""
         firing = known.news.firing
         if known.told is Told.RAISED:
@@ -338,27 +268,27 @@ class Notices:
         return silences.silenced(known.news.alert, known.news.labels, now_ms) is not None
 
     def _entries(self, known: Known, silences: Silences, now_ms: int) -> Iterator[Entry]:
-        for what in self._whats(known, silences, now_ms):
+        for what in self._to_tell(known, silences, now_ms):
             news = known.news if what is not What.RAISED or known.raised is None else known.raised
             yield Entry(what, news)
 
     def _needs(self, silences: Silences, now_ms: int) -> dict[str, list[Known]]:
         """Return by group the alerts that the channel is to be told of; forget those that nothing is left to say of."""
         needs: dict[str, list[Known]] = {}
-        for id_, known in list(self._state.known.items()):
+        for id_, known in list(self._known.items()):
             self._note(known, silences, now_ms)
-            if self._whats(known, silences, now_ms):
+            if self._to_tell(known, silences, now_ms):
                 needs.setdefault(self._group_of(known.news), []).append(known)
             elif not known.news.firing:
                 # Over: silenced while it was owed, or told in full, or never to be told.
                 known.told, known.owed = Told.NO, False
                 if not known.cools(now_ms):
-                    del self._state.known[id_]
-        for name, group in list(self._state.groups.items()):
+                    del self._known[id_]
+        for name, group in list(self._groups.items()):
             if name not in needs:
                 group.need_ms = -1
                 if now_ms >= max(group.sent_ms + self.pace.group_interval_ms, group.not_before_ms):
-                    del self._state.groups[name]
+                    del self._groups[name]
         return needs
 
     def _due_ms(self, group: Group) -> int:
@@ -369,15 +299,25 @@ class Notices:
 
     def _make_room(self) -> bool:
         """Forget one that only cools; tell whether there was one."""
-        for id_, known in self._state.known.items():
+        for id_, known in self._known.items():
             if not known.news.firing and known.told is Told.NO and not known.owed:
-                del self._state.known[id_]
+                del self._known[id_]
                 return True
         return False
 
     def _group_of(self, news: News) -> str:
         names = self.pace.group_by
         return _SEPARATOR.join(news.alert if name == ALERT else news.labels.get(name, "") for name in names)
+
+
+def _remembered(known: Known) -> Memory:
+    raised = known.raised if known.owed and not known.news.firing else None
+    return Memory(known.told, known.told_ms, known.cooldown_ms, known.owed, known.attempts, raised)
+
+
+def _recalled(memory: Memory, news: News) -> Known:
+    raised = memory.raised or news
+    return Known(news, raised, memory.told, memory.told_ms, memory.cooldown_ms, memory.owed, memory.attempts)
 
 
 def _give_up(known: Known, what: What, now_ms: int) -> None:

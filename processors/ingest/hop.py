@@ -218,11 +218,13 @@ def _once(
     if signal.headers:
         headers = [header for header in headers if header[0] not in names.OURS]
     if (traceparent := trace.sampled(signal)) is not None:
-        headers = _traced(step, record, signal, headers, traceparent, "" if replay is None else replay.id)
+        headers = _traced(
+            step, (topics.SIGNALS_IN, record), signal, headers, traceparent, "" if replay is None else replay.id
+        )
     elif record.timestamp < step.slow_before_ms:
-        _note(step, record, signal, member, trace.Why.SLOW, "" if replay is None else replay.id)
+        _note(step, (topics.SIGNALS_IN, record), signal, member, trace.Why.SLOW, "" if replay is None else replay.id)
     elif replay is not None:
-        _note(step, record, signal, member, trace.Why.REPLAYED, replay.id)
+        _note(step, (topics.SIGNALS_IN, record), signal, member, trace.Why.REPLAYED, replay.id)
     headers.append((names.CAME, _came(record)))
     headers.append(format_header(step.write_format))
     if replay is not None:
@@ -244,26 +246,26 @@ def _came(record: Record) -> bytes:
 
 
 def _traced(
-    step: Step, record: Record, signal: Signal, headers: list[Header], traceparent: bytes, replay: str = ""
+    step: Step, found: tuple[str, Record], signal: Signal, headers: list[Header], traceparent: bytes, replay: str = ""
 ) -> list[Header]:
     """Note a sampled signal's span, and hand its trace on to who reads the output."""
     if len(step.spans) < trace.SPANS_MAX:
-        why = trace.Why.SLOW if record.timestamp < step.slow_before_ms else trace.Why.SAMPLED
-        span = spans.processed(HOP, traceparent, record, signal, step.now_ms, why=why, replay=replay)
+        why = trace.Why.SLOW if found[1].timestamp < step.slow_before_ms else trace.Why.SAMPLED
+        span = spans.processed(HOP, traceparent, found, signal, step.now_ms, why=why, replay=replay)
         step.spans.append(span)
         span_id = span.span_id
     else:
         step.spans_dropped += 1
-        span_id = spans.span_id_of(HOP, traceparent, record)
+        span_id = spans.span_id_of(HOP, traceparent, *found)
     kept = [header for header in headers if header[0] != trace.TRACEPARENT]
     return [*kept, trace.hop_header(traceparent, span_id)]
 
 
-def _note(step: Step, record: Record, signal: Signal, member: bytes, why: trace.Why, replay: str) -> None:
+def _note(step: Step, found: tuple[str, Record], signal: Signal, member: bytes, why: trace.Why, replay: str) -> None:
     """Note a span of a signal that nobody sampled, if there is room. What it hands on stays as it is."""
     if step.may_note():
         traceparent = spans.unsampled(signal, member)
-        step.spans.append(spans.processed(HOP, traceparent, record, signal, step.now_ms, why=why, replay=replay))
+        step.spans.append(spans.processed(HOP, traceparent, found, signal, step.now_ms, why=why, replay=replay))
 
 
 def _enriched(topic: str, record: Record, signal: Signal, member: bytes) -> tuple[bytes | None, list[Header]]:
@@ -292,11 +294,13 @@ def _commands(step: Step, decoded: list[tuple[Record, Signal, bytes]]) -> None:
         headers = [header for header in headers if header[0] not in names.OURS]
         redriven = names.last(record.headers, names.REDRIVEN) if record.headers else None
         if (traceparent := trace.sampled(signal)) is not None:
-            headers = _traced(step, record, signal, headers, traceparent)
+            headers = _traced(step, (topics.COMMANDS, record), signal, headers, traceparent)
         elif record.timestamp < step.slow_before_ms:
-            _note(step, record, signal, member, trace.Why.SLOW, "")
+            _note(step, (topics.COMMANDS, record), signal, member, trace.Why.SLOW, "")
         elif redriven is not None:
-            _note(step, record, signal, member, trace.Why.REPLAYED, redriven.decode(errors="replace"))
+            _note(
+                step, (topics.COMMANDS, record), signal, member, trace.Why.REPLAYED, redriven.decode(errors="replace")
+            )
         headers.append(format_header(step.write_format))
         step.emit(topics.DIRECTIVES, step.lane, (signal.tenant.encode(), value, headers))
         step.count(HOP, signal.tenant, Outcome.HANDLED)

@@ -177,6 +177,15 @@ SPANS: Final = _counter("hopline_spans_total", "Spans by what became of them.", 
 WATCH_SERIES: Final = _gauge("hopline_watch_series", "Series that the watch keeps.")
 WATCH_REFUSED: Final = _counter("hopline_watch_refused_series_total", "Series not kept for want of room.")
 WATCH_BEHIND: Final = _gauge("hopline_watch_behind_seconds", "Age of the newest sample that the watch has taken in.")
+WATCH_IN_CHARGE: Final = _gauge(
+    "hopline_watch_in_charge", "1 for the watch that judges and tells, 0 for one that stands by."
+)
+WATCH_PART_FAILURES: Final = _counter(
+    "hopline_watch_part_failures_total", "Times that a part of the watch failed.", "part"
+)
+WATCH_QUERIES: Final = _counter(
+    "hopline_watch_queries_total", "Questions to the watch, by what became of them.", "result"
+)
 
 # Alerts.
 ALERT_THRESHOLD: Final = _gauge(

@@ -11,6 +11,10 @@ FOUND_MAX: Final = 512
 """Questions whose answers are kept. Rules and pages ask the same again and again."""
 
 
+def _by_labels(run: Run) -> tuple[tuple[str, str], ...]:
+    return run.key
+
+
 class _Family:
     """All series of one name."""
 
@@ -51,14 +55,17 @@ class Families:
         self._forget(name)
 
     def find(self, name: str, matchers: tuple[Matcher, ...]) -> list[Run]:
-        """Return the series of a name (any, if it is empty) that match."""
+        """Return the series of a name (any, if it is empty) that match, in the order of their labels.
+
+        So has Prometheus: the last digits of a sum depend on it.
+        """
         asked = self._found.setdefault(name, {})
         found = asked.get(matchers)
         if found is None:
             if sum(map(len, self._found.values())) >= FOUND_MAX:
                 self._found.clear()
                 asked = self._found.setdefault(name, {})
-            found = asked[matchers] = list(self._search(name, matchers))
+            found = asked[matchers] = sorted(self._search(name, matchers), key=_by_labels)
         return found
 
     def _forget(self, name: str) -> None:

@@ -7,9 +7,10 @@ the last moment stays. What counters lost to resets is kept apart, so that no th
 
 from array import array
 from bisect import bisect_left, bisect_right
+from copy import copy
 from dataclasses import dataclass
 from itertools import repeat
-from math import fsum, isnan
+from math import isnan
 from typing import Final
 
 from processors.telemetry.promql.series import (
@@ -154,6 +155,17 @@ class Run:
         self.numbers.append(STALE)
         return 1
 
+    def still(self, axes: "dict[Axis, Axis]") -> "Run":
+        """Return a copy that nothing changes any more, for another thread; copies of one process share an axis."""
+        axis = axes.get(self.axis)
+        if axis is None:
+            axis = axes[self.axis] = Axis()
+            axis.times = self.axis.times[:]
+        run = copy(self)
+        run.axis, run.changed, run.numbers = axis, self.changed[:], self.numbers[:]
+        run._fell, run._lost = self._fell[:], self._lost[:]  # noqa: SLF001 - one of its own kind
+        return run
+
     # ---- as the evaluator sees it
     def at(self, at_ms: int, oldest_ms: int) -> tuple[int, float] | None:
         """Return the newest value at a time and when it was told, unless it is too old or the series has ended."""
@@ -199,9 +211,9 @@ class Run:
         first_ms, last_ms = ticks[begin], ticks[end - 1]
         if not self._counter or first_ms < self._away_ms:
             return edges_of(*self.window(from_ms, to_ms))
-        lost = 0.0
+        lost: Values = ()
         if self._fell:
-            lost = fsum(self._lost[bisect_right(self._fell, first_ms) : bisect_right(self._fell, last_ms)])
+            lost = self._lost[bisect_right(self._fell, first_ms) : bisect_right(self._fell, last_ms)]
         first = numbers[bisect_right(changed, first_ms) - 1]
         last = numbers[-1 if last_ms >= changed[-1] else bisect_right(changed, last_ms) - 1]
         return Edges(first_ms, first, last_ms, last, end - begin, lost)

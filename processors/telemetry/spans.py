@@ -31,10 +31,10 @@ STATUS: Final = "hopline.status"
 _RAISED: Final = re.compile(r"^([A-Za-z_][\w.]*)(?:: (.*))?$")
 
 
-def span_id_of(hop: str, traceparent: bytes, record: Record) -> str:
-    """Return the id of what a hop does with a record."""
+def span_id_of(hop: str, traceparent: bytes, topic: str, record: Record) -> str:
+    """Return the id of what a hop does with a record. The topic is as Hopline calls it; a cluster may have prefixes."""
     place = b"%d/%d" % (record.partition, record.offset)
-    return digest(hop.encode(), traceparent, record.topic.encode(), place)[:8].hex()
+    return digest(hop.encode(), traceparent, topic.encode(), place)[:8].hex()
 
 
 def unsampled(signal: Signal, member: bytes) -> bytes:
@@ -45,7 +45,7 @@ def unsampled(signal: Signal, member: bytes) -> bytes:
 def processed(
     hop: str,
     traceparent: bytes,
-    record: Record,
+    found: tuple[str, Record],
     signal: Signal,
     now_ms: int,
     *,
@@ -53,6 +53,7 @@ def processed(
     replay: str = "",
 ) -> Span:
     """Return the span of a signal or command that a hop let pass."""
+    topic, record = found
     trace_id, parent_id = ids_of(traceparent)
     links = [traceparent.decode()] if parent_id else []
     own = of_event(signal)
@@ -62,8 +63,8 @@ def processed(
     return Span(
         trace_id=trace_id,
         parent_id=parent_id,
-        span_id=span_id_of(hop, traceparent, record),
-        topic=record.topic,
+        span_id=span_id_of(hop, traceparent, topic, record),
+        topic=topic,
         partition=record.partition,
         offset=record.offset,
         tenant=signal.tenant,
@@ -76,10 +77,11 @@ def processed(
     )
 
 
-def dead(hop: str, record: Record, now_ms: int, *, tenant: str, reason: str, stack: str) -> Span:
+def dead(hop: str, found: tuple[str, Record], now_ms: int, *, tenant: str, reason: str, stack: str) -> Span:
     """Return the span of a record that was set aside. What carries no context begins a trace of its own."""
+    topic, record = found
     carried = of_record(record)
-    own = coordinate_id(record.topic, record.partition, record.offset)
+    own = coordinate_id(topic, record.partition, record.offset)
     trace_id, parent_id = ids_of(carried) if carried is not None else (own, "")
     events = [Event(STEPPED, now_ms)]
     if stack:
@@ -87,8 +89,8 @@ def dead(hop: str, record: Record, now_ms: int, *, tenant: str, reason: str, sta
     return Span(
         trace_id=trace_id,
         parent_id=parent_id,
-        span_id=span_id_of(hop, carried or own.encode(), record),
-        topic=record.topic,
+        span_id=span_id_of(hop, carried or own.encode(), topic, record),
+        topic=topic,
         partition=record.partition,
         offset=record.offset,
         tenant=tenant,

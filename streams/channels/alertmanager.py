@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import ClientError
 
-from processors.alerting.notices import Entry, Notice, What
+from processors.alerting.notice import Entry, Notice, What
 from processors.alerting.settings import AlertSettings, Silence
 from processors.vocabulary.timestamps import is_time, milliseconds, rfc3339
 from streams.channels import words

@@ -11,7 +11,8 @@ from typing import Final, Protocol
 
 import msgspec
 
-from processors.alerting.notices import Entry, News, Notice, Notices, What
+from processors.alerting.notice import Entry, News, Notice, What
+from processors.alerting.notices import Notices
 from processors.alerting.rule import Severity
 from processors.alerting.settings import AlertSettings
 from processors.telemetry import catalogue
@@ -98,6 +99,17 @@ class Standing:
     """What it said last."""
 
 
+class Packed(msgspec.Struct, array_like=True):
+    """What all channels have in mind. How an alert is stands here once: to all of them it is the same."""
+
+    news: dict[str, News]
+    lines: dict[str, bytes]
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(Packed).decode
+
+
 def news_of(change: Change, cooldown_seconds: int) -> News | None:
     """Return what a change means to channels; None for one that nobody is told of."""
     if change.to not in {FIRING, CLEARED}:
@@ -162,13 +174,15 @@ class Channels:
 
     def pack(self) -> bytes:
         """Return what each channel was told and is still to be told."""
-        return msgspec.msgpack.encode({name: line.machine.pack() for name, line in self._lines.items()})
+        news = {id_: news for line in self._lines.values() for id_, news in line.machine.news().items()}
+        return _encode(Packed(news, {name: line.machine.pack() for name, line in self._lines.items()}))
 
     def unpack(self, packed: bytes) -> None:
         """Go on from there; channels that are new begin anew. Raises `msgspec.DecodeError` for anything else."""
-        for name, own in msgspec.msgpack.decode(packed, type=dict[str, bytes]).items():
+        found = _decode(packed)
+        for name, own in found.lines.items():
             if name in self._lines:
-                self._lines[name].machine.unpack(own)
+                self._lines[name].machine.unpack(own, found.news)
 
 
 class Line:
@@ -238,7 +252,10 @@ class Line:
             description="",
         )
         notice = Notice(news.id, (TEST_ALERT,), (Entry(What.RAISED, news),), test=True)
-        return await self._sent(notice)
+        answer = await self._sent(notice)
+        # So that an operator who has mended it need not wait for the next alert to see that.
+        self._mark(up=answer.ok)
+        return answer
 
     def standing(self) -> Standing:
         """Return how it is."""

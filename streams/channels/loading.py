@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from processors.alerting.notices import Notice, Pace, Route
+from processors.alerting.notice import Notice, Pace, Route
 from streams.channels import addresses, signing
 from streams.channels.alertmanager import Alertmanager
 from streams.channels.http import Http

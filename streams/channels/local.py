@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from processors.alerting.notices import Notice, What
+from processors.alerting.notice import Notice, What
 from processors.alerting.rule import Severity
 from streams.channels import words
 from streams.channels.sending import Answer

@@ -11,7 +11,7 @@ from email.message import EmailMessage
 from email.utils import formatdate
 from typing import Final, Literal
 
-from processors.alerting.notices import Notice
+from processors.alerting.notice import Notice
 from streams.channels import words
 from streams.channels.sending import Answer, Hidden
 

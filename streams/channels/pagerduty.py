@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from aiohttp import ClientError
 
-from processors.alerting.notices import Entry, Notice, What
+from processors.alerting.notice import Entry, Notice, What
 from processors.alerting.rule import Severity
 from processors.vocabulary.timestamps import rfc3339
 from streams.channels import words

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from processors.alerting.notices import Notice
+from processors.alerting.notice import Notice
 
 WORDS_CHARACTERS_MAX: Final = 300
 READ_CHARACTERS_MAX: Final = 1_000

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import override
 
-from processors.alerting.notices import ALERT, Pace, Route
+from processors.alerting.notice import ALERT, Pace, Route
 from processors.alerting.rule import Severity
 from processors.alerting.settings import is_label, is_pattern
 from processors.vocabulary.rules import is_tenant

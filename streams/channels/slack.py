@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from aiohttp import ClientError
 
-from processors.alerting.notices import Entry, Notice
+from processors.alerting.notice import Entry, Notice
 from streams.channels import words
 from streams.channels.http import Http
 from streams.channels.sending import Answer

@@ -7,7 +7,7 @@ from typing import Final
 
 from aiohttp import ClientError
 
-from processors.alerting.notices import Notice
+from processors.alerting.notice import Notice
 from processors.vocabulary.timestamps import rfc3339
 from streams.channels import signing, words
 from streams.channels.http import Http

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from processors.alerting.notices import Entry, Notice, What
+from processors.alerting.notice import Entry, Notice, What
 from processors.vocabulary.timestamps import rfc3339
 
 TITLE_CHARACTERS_MAX: Final = 140

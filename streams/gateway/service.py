@@ -34,6 +34,7 @@ from streams.gateway.server import Gateway
 from streams.gateway.slow import Watch
 from streams.gateway.tail import Tail
 from streams.gateway.traces import Traces
+from streams.gateway.watching import Watching
 from streams.history.reading import History
 from streams.history.store import home_of
 from streams.keys import Pepper
@@ -42,6 +43,7 @@ from streams.live.reader import LiveReader
 from streams.metrics import PROCESS, Metrics
 from streams.settings import Settings, SettingsError
 from streams.telling import Telling
+from streams.thresholds import follow as follow_thresholds
 from streams.tracing import tracer_of
 
 log = logging.getLogger(__name__)
@@ -109,14 +111,15 @@ class Serving:
         recent = Recent()
         signals = Signals(History(home_of(settings)), self.access, recent)
         self.access.uses.tells = self.telling
-        parts = (tail, directives, signals)
+        parts = (tail, directives, signals, Watching(settings, self.access))
         self.gateway = Gateway(
             settings, self.outlet, metrics, parts, self.access, recent, tells=self.telling, traces=traces
         )
         follow = partial(Follower, kafka, settings.topics, lanes=settings.lanes)
         keys = follow(names.ACCESS, view=Several(table, LimitsView(self.gateway.admission.limiter)))
         self.access.behind = lambda: keys.behind
-        self._followers = (keys, follow(names.AUDIT, view=ends, span=span(settings.lanes)))
+        thresholds, _ = follow_thresholds(settings, bootstrap, metrics)
+        self._followers = (keys, follow(names.AUDIT, view=ends, span=span(settings.lanes)), thresholds)
         self.certificate = Certificate(settings)
         self._headers = headers_for(settings)
         self._runner = web.AppRunner(

@@ -165,7 +165,7 @@ def _sent(
         began_ms=began_ms,
         kind=Kind.PRODUCER,
         operation="send",
-        error=f"{len(failed)} of {len(entries)} events: {failed[0]}" if failed else "" if written else "cancelled",
+        error=f"{len(failed)} of {len(entries)} events: {failed[0]}" if failed else "" if written else "not written",
         more=() if alone else ((_BATCH, len(entries)),),
         ended_ms=_now_ms(),
     )

@@ -18,6 +18,7 @@ from streams.history.store import home_of
 from streams.metrics import PROCESS
 from streams.settings import Settings
 from streams.telling import Telling
+from streams.thresholds import follow as follow_thresholds
 
 _UNAVAILABLE = 503
 
@@ -38,11 +39,13 @@ async def run(settings: Settings, bootstrap: str, *, tell: Callable[[str], None]
     projector = Projector(source_of(settings, bootstrap), home_of(settings), PROCESS, tell)
     telling = Telling(settings, bootstrap, PROCESS, job="history", port=settings.history_port or os.getpid())
     projector.tells = telling
+    thresholds, _ = follow_thresholds(settings, bootstrap, PROCESS)
     runner = web.AppRunner(_application(projector), access_log=None, handle_signals=False)
     await runner.setup()
     try:
         await _listen(runner, settings.host, settings.history_port)
         telling.start()
+        thresholds.start()
         work = asyncio.ensure_future(projector.run(patient=patient))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -50,6 +53,7 @@ async def run(settings: Settings, bootstrap: str, *, tell: Callable[[str], None]
         with suppress(asyncio.CancelledError):
             await work
     finally:
+        await thresholds.close()
         await telling.close()
         await runner.cleanup()
 

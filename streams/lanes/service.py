@@ -34,6 +34,7 @@ from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.telemetry import LaneObserver
 from streams.telling import Telling
+from streams.thresholds import follow as follow_thresholds
 from streams.topics import JOURNAL_RETENTION_MS
 from streams.tracing import tracer_of
 
@@ -55,6 +56,7 @@ class LaneService(Service):
         self.metrics = Metrics()
         port = settings.worker_port or os.getpid()
         self.telling = Telling(settings, bootstrap, self.metrics, job="worker", port=port)
+        self._thresholds, _ = follow_thresholds(settings, bootstrap, self.metrics)
         self.lanes = LaneSet(self._make_runner)
         self.assigned = False
         self._bootstrap = bootstrap
@@ -97,6 +99,7 @@ class LaneService(Service):
         self._store = open_slot(root, settings.slot, cluster=f"{cluster}/{settings.topic_prefix}")
         self.metrics.gauge(catalogue.BUILD).of(version("hopline")).set(1)
         self.telling.start()
+        self._thresholds.start()
         self._begin("membership", self._membership.run())
         self._begin("assignments", self._follow(self._membership))
         self._begin("watchdog", self._watchdog.run())
@@ -128,6 +131,7 @@ class LaneService(Service):
             await _cancel(task)
         if self._store is not None:
             await asyncio.to_thread(self._store.close)
+        await self._thresholds.close()
         await self.telling.close()
         if self._tracer is not None:
             await asyncio.to_thread(self._tracer.close)

@@ -74,7 +74,9 @@ class Prometheus:
 
 
 @contextmanager
-def running(folder: Path, targets: Mapping[str, Iterable[str]], *, rules: Iterable[Path] = ()) -> Iterator[Prometheus]:
+def running(
+    folder: Path, targets: Mapping[str, Iterable[str]], *, rules: Iterable[Path] = (), flags: Iterable[str] = ()
+) -> Iterator[Prometheus]:
     """Run one that scrapes these targets (`host:port` by job) each second."""
     folder.mkdir(parents=True, exist_ok=True)
     config = {
@@ -94,6 +96,7 @@ def running(folder: Path, targets: Mapping[str, Iterable[str]], *, rules: Iterab
                 f"--storage.tsdb.path={folder / 'data'}",
                 f"--web.listen-address=127.0.0.1:{port}",
                 "--enable-feature=exemplar-storage",
+                *flags,
             ],
             stdout=log,
             stderr=subprocess.STDOUT,

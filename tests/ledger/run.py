@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import logging
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -13,6 +14,7 @@ from random import Random
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
+from typing_extensions import override
 
 from processors.ledger import Fault, Finding
 from processors.vocabulary import topics
@@ -93,9 +95,15 @@ class Planted:
             check = await self._start(stack)
             await self._settle(check)
             outcome.before = [finding for _, finding in self.found]
-            for number, plant in enumerate(self.plants):
-                lane = UNCOMMITTED_LANE if plant.trigger is Trigger.READ else number % UNCOMMITTED_LANE
-                outcome.catches.append(await self._plant(plant, lane, check))
+            for at in range(0, len(self.plants), UNCOMMITTED_LANE):
+                together = self.plants[at : at + UNCOMMITTED_LANE]
+                wanted = [
+                    self._plant(plant, UNCOMMITTED_LANE if plant.trigger is Trigger.READ else lane)
+                    for lane, plant in enumerate(together)
+                ]
+                outcome.catches += await asyncio.gather(*wanted)
+                # What else comes of these is not to be taken for the next ones'.
+                await self._calm(check)
             outcome.judged = check.books.judged
         return outcome
 
@@ -150,7 +158,7 @@ class Planted:
 
         await until(judged, QUIET_SECONDS_MAX, "commits judged before anything is planted")
 
-    async def _plant(self, plant: Plant, lane: int, check: LedgerCheck) -> Catch:
+    async def _plant(self, plant: Plant, lane: int) -> Catch:
         """Ask for a fault, and wait until it is found and named."""
         known, began = len(self.found), time.monotonic()
         origin = await self._ask(plant, lane)
@@ -164,10 +172,9 @@ class Planted:
 
         with suppress(TooLateError):
             await until(hit, FIND_SECONDS_MAX, plant.name)
-        # What else comes of it is not to be taken for the next one's.
-        await self._calm(check)
         first = next(iter(hits()), None)
-        beside = sorted({f.fault.value for _, f in self.found[known:]} - {first[1].fault.value if first else ""})
+        mine = {f.fault.value for _, f in self.found[known:] if f.lane in lanes}
+        beside = sorted(mine - {first[1].fault.value if first else ""})
         if first is None:
             log.warning("%s in lane %d was not found (%s)", plant.name, lane, ", ".join(beside))
             return Catch(plant.name, "", 0.0, "", tuple(beside))
@@ -240,10 +247,9 @@ class Planted:
 class PlantedWorker(WorkerSettings):
     """Starts the worker that has the faults in it."""
 
+    @override
     def command(self) -> Sequence[str]:
         """Return how it is started."""
-        import sys  # noqa: PLC0415
-
         return [sys.executable, "-m", "tests.ledger.planted_worker"]
 
 

@@ -97,7 +97,7 @@ def duration_ms(token: Token) -> int:
     parts = _DURATION_PARTS.fullmatch(token.text)
     if parts is None:
         raise PromqlError(
-            f"{token} is no duration: units come once each, the largest first, as in 1h30m", token.position
+            f"{token.text} is no duration: units come once each, the largest first, as in 1h30m", token.position
         )
     total = sum(int(number) * _UNITS_MS_ALL[unit] for unit, number in parts.groupdict().items() if number is not None)
     if not 0 < total <= DURATION_MAX_MS:

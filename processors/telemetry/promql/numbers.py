@@ -134,8 +134,8 @@ def nan_highest(value: float) -> tuple[bool, float]:
 
 def variance(values: Sequence[float]) -> float:
     """Return the mean squared distance from the mean, in one pass."""
-    mean = spread = 0.0
-    for count, value in enumerate(values, 1):
+    mean, spread = values[0], 0.0
+    for count, value in enumerate(values[1:], 2):
         distance = value - mean
         mean += distance / count
         spread += distance * (value - mean)

@@ -196,11 +196,6 @@ class _Reader:
         if char in _EDGES:
             self.at += 1
             return Edge(_EDGES[char])
-        if char == "Q":
-            end = self._text.find("\\E", self.at)
-            quoted = self._text[self.at + 1 : end if end >= 0 else None]
-            self.at = end + 2 if end >= 0 else len(self._text)
-            return Row(tuple(One(self._chars(((ord(one), ord(one)),))) for one in quoted))
         return One(self._chars(self._escape()))
 
     def _escape(self) -> Ranges:

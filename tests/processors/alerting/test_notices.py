@@ -10,7 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from typing_extensions import override
 
 from processors.alerting import notices
-from processors.alerting.notices import Entry, News, Notice, Notices, Pace, Route, What
+from processors.alerting.notice import Entry, News, Notice, Pace, Route, What
+from processors.alerting.notices import Notices
 from processors.alerting.rule import Severity
 from processors.alerting.settings import ALL, AlertSettings, Silence, pack
 
@@ -156,9 +157,9 @@ class Told(RuleBasedStateMachine):
 
     @rule()
     def starts_anew(self) -> None:
-        packed = self.notices.pack()
+        packed, news = self.notices.pack(), self.notices.news()
         self.notices = Notices("ops", pace=PACE)
-        self.notices.unpack(packed)
+        self.notices.unpack(packed, news)
         assert self.notices.pack() == packed
         self.flying = None
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from processors.alerting.notices import Notice
+from processors.alerting.notice import Notice
 from processors.alerting.settings import ALL, AlertSettings, Silence, pack
 from processors.telemetry import catalogue
 from streams.channels import Answer, Channel, Channels, console

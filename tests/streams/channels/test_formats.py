@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from processors.alerting.notices import Entry, News, Notice, What
+from processors.alerting.notice import Entry, News, Notice, What
 from processors.alerting.rule import Severity
 from processors.alerting.settings import ALL, Silence
 from streams.channels import alertmanager, slack, words
@@ -84,7 +84,7 @@ group_interval_seconds = 0
         receiver.answers.extend([(202, {}, b""), (500, {}, b""), (202, {}, b"")])
         async with hosting(loaded(tmp_path, text, KEY="R0UT1NG")) as hosted:
             hosted.channels.told(Changed(summary=LONG))
-            hosted.channels.told(Changed(id="a2", severity="info", labels={}))
+            hosted.channels.told(Changed(id="a2", severity="warning", labels={}))
             await until(lambda: hosted.results("pager") == ["failed", "told"])
             hosted.channels.told(Changed(to="cleared"))
             await until(lambda: len(hosted.results("pager")) == 3)
@@ -101,7 +101,7 @@ group_interval_seconds = 0
     first, second = events[0]["payload"], events[1]["payload"]
     assert len(first["summary"]) == 1_024
     assert (first["severity"], first["source"], first["class"]) == ("critical", "hopline-test", "LagHigh")
-    assert (first["timestamp"], second["severity"]) == ("2027-01-15T08:00:00.000Z", "info")
+    assert (first["timestamp"], second["severity"]) == ("2027-01-15T08:00:00.000Z", "warning")
     assert first["custom_details"]["labels"] == {"tenant": "acme"}
     assert [action for action, _ in told[4:]] == ["trigger", "resolve"], "a test wakes nobody for long"
     assert told[4][1] == told[5][1]

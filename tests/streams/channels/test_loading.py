@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.alerting.notices import Route
+from processors.alerting.notice import Route
 from processors.alerting.rule import Severity
 from streams.channels import ChannelsError, addresses, load, signing
 from tests.streams.channels.receiving import loaded

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from processors.alerting.notices import Entry, News, Notice, What
+from processors.alerting.notice import Entry, News, Notice, What
 from processors.alerting.rule import Severity
 from streams.channels import Channel
 from streams.channels.mail import Email
