@@ -76,7 +76,7 @@ class Site:
             "worker": list(self.stack.worker_urls),
             "gateway": [self.stack.gateway_url],
             "history": [self.stack.history_url],
-            "watch": [url] if (url := getattr(self.stack, "watch_url", "")) else [],
+            "watch": [self.stack.watch_url],
         }
         return {job: [url.removeprefix("http://") for url in found] for job, found in urls.items() if found}
 
