@@ -20,8 +20,8 @@ from streams.audit import Audit, audit
 from streams.changelog import open_changelog
 from streams.cli.access import Access, access, quiet, run
 from streams.cli.errors import FAILED, MISUSED, CommandError
-from streams.cli.output import json_option, print_json, print_table
 from streams.cli.moments import moment_or_ago_ms
+from streams.cli.output import json_option, print_json, print_table
 from streams.ledger import once
 from streams.ledger.check import note_of
 
