@@ -168,6 +168,9 @@ class Settings(BaseModel):
     trace_share: float = Field(
         0.0, ge=0, le=1, description="share of the requests without a traceparent that the gateway samples"
     )
+    trace_link: str = Field(
+        "", description="page of a trace for people, with {trace_id} in it; empty: Zipkin's, if trace_zipkin_url is set"
+    )
     log_format: Literal["auto", "json", "text"] = Field(
         "auto", description="auto: text on a terminal, and else a JSON object a line"
     )

@@ -19,7 +19,7 @@ _UP: Final = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
 _UP_1024: Final = ("", "ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi")
 _DOWN: Final = ("", "m", "u", "n", "p", "f", "a", "z", "y")
 _PLAIN_FROM: Final = 1e-4
-_PLAIN_TO: Final = 1e21
+_PLAIN_TO: Final = 1e6
 """Between these Go writes a number without an exponent."""
 _THOUSAND: Final = 1000.0
 
@@ -35,9 +35,12 @@ def go_number(value: float) -> str:
     """Write a number as Go does."""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else f"{'+' if value > 0 else '-'}Inf"
+    exact = Decimal(repr(value)).normalize()
     if value == 0 or _PLAIN_FROM <= abs(value) < _PLAIN_TO:
-        return f"{Decimal(repr(value)):f}".removesuffix(".0")
-    return repr(value)
+        return f"{exact:f}"
+    sign, digits, _ = exact.as_tuple()
+    rest = "".join(map(str, digits[1:]))
+    return f"{'-' * sign}{digits[0]}{'.' if rest else ''}{rest}e{exact.adjusted():+03d}"
 
 
 def _four(value: float) -> str:

@@ -21,10 +21,14 @@ from processors.position import POSITION_KEY, Position
 from processors.vocabulary import topics
 from processors.vocabulary.record import Record
 
-OWN: Final = (*OUTPUTS, topics.STATE, topics.JOURNAL)
+WRITTEN: Final = (*OUTPUTS, topics.STATE)
+OWN: Final = (*WRITTEN, topics.JOURNAL)
 """Topics of which a lane's partition is written by the lane alone."""
 TOPICS: Final = (*DOOR, *OWN)
 """All that is read."""
+COMMITS_FULL: Final = 1_000
+OUTPUTS_FULL: Final = 50_000
+"""Of one lane, not judged yet: a caller should read on where the lane is behind, and nowhere else."""
 FINDINGS_MAX: Final = 1_000
 """Kept until somebody takes them; more are counted only."""
 
@@ -147,6 +151,8 @@ class Books:
         if barrier is not None and _reached(barrier.ends, read):
             del self._barriers[lane]
             yield from books.complete(barrier.sequence, quiet=False)
+        if (passed := self._passed(lane, ends, read)) is not None:
+            yield from books.complete(passed, quiet=False)
         own = {(topic, lane): ends[topic, lane] for topic in OWN}
         stepped = self._stepped(lane, ends)
         if _reached({**own, **stepped}, read):
@@ -157,6 +163,32 @@ class Books:
         elif lane not in self._barriers and chain.entries:
             del own[topics.JOURNAL, lane]
             self._barriers[lane] = _Barrier(known, {**own, **stepped})
+
+    def _passed(self, lane: int, ends: Ends, read: Ends) -> int | None:
+        """Return up to which commit the reading has passed in every partition: it met a later time there, or the end.
+
+        This is what goes on while the check catches up, and the ends are far away.
+        """
+        books, found = self.lanes[lane], None
+        runs = books.written.runs
+        behind = [runs[topic].timestamp for topic in WRITTEN if read.get((topic, lane), 0) < ends[topic, lane]]
+        horizon_ms = min(behind, default=None)
+        for sequence, entry in sorted(books.chain.entries.items()):
+            if horizon_ms is not None and entry.now_ms >= horizon_ms:
+                break
+            if any(t in DOOR and read.get((t, lane), 0) < min(after, ends[t, lane]) for t, _, after in entry.ranges):
+                break
+            found = sequence
+        return found
+
+    def full(self, lane: int) -> bool:
+        """Tell whether so much of a lane waits that only what is behind should be read: see `reached_ms`."""
+        books = self.lanes[lane]
+        return len(books.chain.entries) > COMMITS_FULL or books.written.outputs() > OUTPUTS_FULL
+
+    def reached_ms(self, topic: str, lane: int) -> int:
+        """Return the time of the last record that was taken of one of the lane's own partitions."""
+        return self.lanes[lane].written.runs[topic].timestamp
 
     def _beyond(self, lane: int, books: LaneBooks, ends: Ends) -> Iterator[Finding]:
         """See that nothing was stepped that is not there."""

@@ -21,6 +21,7 @@ from processors.vocabulary.record import Record
 
 OUTPUTS: Final = (topics.SIGNALS, topics.DIRECTIVES, topics.DEAD_LETTERS, topics.AUDIT)
 """Written by the lane alone, in its transactions, and counted. `exports` and `access` are not looked at."""
+RUNS: Final = (*OUTPUTS, topics.STATE, topics.JOURNAL)
 ORDER_TENANTS_MAX: Final = 131_072
 """Of all lanes: tenants whose order is followed."""
 _QUEUES: Final = (b"queue/", b"replayqueue/")
@@ -82,7 +83,7 @@ class Written:
     groups: dict[int, Group] = field(default_factory=dict)
     closed_ms: int = -1
     """What was written before this time has been judged; what comes of it now is too late."""
-    runs: dict[str, _Run] = field(default_factory=lambda: {topic: _Run() for topic in (*OUTPUTS, topics.JOURNAL)})
+    runs: dict[str, _Run] = field(default_factory=lambda: {topic: _Run() for topic in RUNS})
     directives_from: int = 0
     """Those before it were written before the check began, and are read for what they are to their hop."""
     _order: dict[bytes, int] = field(default_factory=dict)
@@ -93,7 +94,7 @@ class Written:
         self.closed_ms = -1
         self.telling.restart()
         for run in self.runs.values():
-            run.offset = -1
+            run.offset, run.timestamp = -1, 0
             run.begins.clear()
 
     def outputs(self) -> int:
@@ -192,6 +193,7 @@ class Written:
             if fault is not None:
                 yield self._again(fault, topics.SIGNALS, record, offset)
                 if fault is Fault.OUTPUT_TWICE:
+                    group.outputs -= 1
                     return
             else:
                 yield from () if replayed else self._ordered(record, offset)
@@ -228,6 +230,7 @@ class Written:
             if fault is not None:
                 yield self._again(fault, topics.DEAD_LETTERS, record, place[1])
                 if fault is Fault.DEAD_TWICE:
+                    group.outputs -= 1
                     return
             group.ended.append(place)
         group.dead[hop] = group.dead.get(hop, 0) + 1
@@ -244,6 +247,8 @@ class Written:
 
     def take_queues(self, records: Sequence[Record]) -> None:
         """Count which records of the state put something into a queue, or take it out."""
+        if records:
+            self.runs[topics.STATE].timestamp = records[-1].timestamp
         for record in records:
             parts = (record.key or b"").split(b"\0", _KEY_PARTS - 1)
             queued = len(parts) == _KEY_PARTS and parts[1] == INGEST.encode() and parts[2].startswith(_QUEUES)

@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from copy import copy
 from dataclasses import dataclass
 from itertools import repeat
-from math import fsum, isnan
+from math import isnan
 from typing import Final
 
 from processors.telemetry.promql.series import (
@@ -211,9 +211,9 @@ class Run:
         first_ms, last_ms = ticks[begin], ticks[end - 1]
         if not self._counter or first_ms < self._away_ms:
             return edges_of(*self.window(from_ms, to_ms))
-        lost = 0.0
+        lost: Values = ()
         if self._fell:
-            lost = fsum(self._lost[bisect_right(self._fell, first_ms) : bisect_right(self._fell, last_ms)])
+            lost = self._lost[bisect_right(self._fell, first_ms) : bisect_right(self._fell, last_ms)]
         first = numbers[bisect_right(changed, first_ms) - 1]
         last = numbers[-1 if last_ms >= changed[-1] else bisect_right(changed, last_ms) - 1]
         return Edges(first_ms, first, last_ms, last, end - begin, lost)

@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "topics": ("topics", "Show the topics: lag, open transactions, size."),
     "tenants": ("tenants", "Show tenants, set their status and limits."),
     "signals": ("signals", "Search, show and export signals, and what caused what."),
+    "trace": ("trace", "Show a signal's way and time, hop by hop; list the slowest."),
     "history": ("history", "Keep what became of every signal in a database; build it anew."),
     "directives": ("directives", "Change a tenant while the pipeline runs: send, list, show, cancel."),
     "integrations": ("integrations", "Set what a tenant works with; secrets are sealed before they are sent."),

@@ -133,7 +133,9 @@ class Gateway:
         except Exception:  # boundary: a bug must cost one request only, and be told
             log.exception("%s %s failed", request.method, request.path)
             response = _failed(problems.plain(500, "The gateway failed on this request; its log says how."))
-        response.headers.extend(self._headers)
+        for name, value in self._headers.items():
+            # The page has a policy of its own; two of them would both be in force.
+            response.headers.setdefault(name, value)
         self._traces.end(request, response.status)
         self.admission.finish(request, response)
         self._requests.of(str(response.status)).inc()

@@ -20,6 +20,7 @@ from streams import secret
 from streams.admin import ensure_topics
 from streams.gateway.access import Access, KeyTable, require_safe
 from streams.gateway.admission import LimitsView
+from streams.gateway.console import Console
 from streams.gateway.directives import Directives
 from streams.gateway.ends import Ends, span
 from streams.gateway.errors import PortTakenError
@@ -111,7 +112,7 @@ class Serving:
         recent = Recent()
         signals = Signals(History(home_of(settings)), self.access, recent)
         self.access.uses.tells = self.telling
-        parts = (tail, directives, signals, Watching(settings, self.access))
+        parts = (tail, directives, signals, Watching(settings, self.access), Console())
         self.gateway = Gateway(
             settings, self.outlet, metrics, parts, self.access, recent, tells=self.telling, traces=traces
         )

@@ -26,9 +26,10 @@ from processors.vocabulary import topics as names
 from streams.admin import KafkaAwayError, TopicMismatchError, TopicsMissingError, admin_client
 from streams.changelog import Changelog, committed_consumer
 from streams.ledger import bookmark
-from streams.ledger.reader import LedgerReader, Place
+from streams.ledger.reader import LedgerReader
 from streams.metrics import PROCESS, Metrics
-from streams.settings import KafkaSettings
+from streams.prober.asking import Place
+from streams.settings import KafkaSettings, Settings
 from streams.topics import TopicNames
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,11 @@ Told = Callable[[Sequence[Finding]], None]
 
 
 class LedgerCheck:
-    """A background part: `run()` until it is cancelled. `path` is where it notes how far it is, if it is to."""
+    """A background part: `run()` until it is cancelled.
+
+    `path` is where it notes how far it is, if it is to. `hurried` is for who has nothing else to do and leaves nothing
+    out. `told` hears of each finding.
+    """
 
     def __init__(
         self,
@@ -64,6 +69,7 @@ class LedgerCheck:
         path: Path | None = None,
         told: Told | None = None,
         since_ms: int | None = None,
+        hurried: bool = False,
     ) -> None:
         self.books = Books(lanes)
         self.recent: deque[Finding] = deque(maxlen=RECENT_MAX)
@@ -77,6 +83,7 @@ class LedgerCheck:
         self._path = path
         self._told = told
         self._since_ms = since_ms
+        self._hurried = hurried
         self._cluster = ""
         self._first = True
         self._read: dict[Place, int] = {}
@@ -92,6 +99,12 @@ class LedgerCheck:
         for hop in (*HOPS, LANE):
             for lane in range(lanes):
                 self._checked.of(hop, str(lane)).set(0)
+
+    @classmethod
+    def of(cls, settings: Settings, bootstrap: str, metrics: Metrics = PROCESS) -> "LedgerCheck":
+        """Return the check of a cluster as settings have it; it notes in the data folder how far it is."""
+        path = settings.data_dir / "ledger" / f"{settings.topic_prefix or 'hopline'}.json"
+        return cls(settings.cluster(bootstrap), settings.topics, settings.lanes, metrics=metrics, path=path)
 
     async def run(self) -> None:
         """Check until cancelled, whatever Kafka does."""
@@ -221,12 +234,26 @@ class LedgerCheck:
             await self._look(reader)
         # Half of the work is the client's, which this does not see.
         spent = 2 * (time.perf_counter() - began) if found else 0.0
-        await asyncio.sleep(min(LOOK_SECONDS, spent * (1 / SHARE_MAX - 1)))
+        await asyncio.sleep(0 if self._hurried else min(LOOK_SECONDS, spent * (1 / SHARE_MAX - 1)))
 
     def _wanted(self, places: Iterable[Place]) -> list[Place]:
-        """Return what is to be read: of the door's topics no more than their lanes have stepped."""
-        read, wanted = self._read, self.books.wanted
-        return [place for place in places if place[0] not in DOOR or read[place] < wanted(*place)]
+        """Return what is to be read: of the door's topics no more than their lanes have stepped.
+
+        Of a lane of which much waits, only the partition that is furthest behind in time: what waits is judged when
+        all of them have passed it.
+        """
+        read, ends, wanted = self._read, self._ends, self.books.wanted
+        last: dict[int, Place] = {}
+        for lane in range(self._lanes):
+            if self.books.full(lane):
+                unread = [topic for topic in OWN if read[topic, lane] < ends[topic, lane]]
+                if unread:
+                    last[lane] = (min(unread, key=lambda topic: self.books.reached_ms(topic, lane)), lane)
+        return [
+            place
+            for place in places
+            if (read[place] < wanted(*place) if place[0] in DOOR else last.get(place[1], place) == place)
+        ]
 
     async def _look(self, reader: LedgerReader) -> None:
         positions = await reader.positions()
@@ -277,7 +304,7 @@ class LedgerCheck:
         if self._path is not None and now - self._saved > SAVE_SECONDS:
             self._saved = now
             self._save()
-        if self.behind > BEHIND_MAX:
+        if self.behind > BEHIND_MAX and not self._hurried:
             await self._jump(reader, f"{self.behind} records behind")
         elif now - self._asked_begins > TRIMMED_SECONDS:
             self._asked_begins = now

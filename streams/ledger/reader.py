@@ -1,33 +1,26 @@
 """Reads all that the ledger check needs, by two consumers of its own: committed records, and where partitions end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from processors.ledger.books import TOPICS
-from streams.admin import KafkaAwayError, require_topics
+from streams.admin import require_topics
 from streams.lanes.writer import stop_within
+from streams.prober.asking import CLOSE_SECONDS_MAX, Place, asked, away, consumer
 from streams.settings import KafkaSettings
 from streams.topics import TOPICS as ALL_TOPICS
 from streams.topics import TopicNames
 
 START_SECONDS_MAX: Final = 15.0
-ASK_SECONDS_MAX: Final = 10.0
-CLOSE_SECONDS_MAX: Final = 3.0
 BYTES_MAX: Final = 64 * 1_048_576
 """Read ahead in all partitions together."""
 PARTITION_BYTES_MAX: Final = 262_144
 PARTITION_BYTES_MIN: Final = 16_384
 RECORDS_MAX: Final = 2_000
 """Of one poll, so that others of the same process get their turn."""
-
-Place: TypeAlias = tuple[str, int]
-"""Topic and lane."""
 
 
 class LedgerReader:
@@ -41,18 +34,15 @@ class LedgerReader:
         self._at = {place: TopicPartition(topics.physical(place[0]), place[1]) for place in self.places}
         self._place = {at: place for place, at in self._at.items()}
         share = max(PARTITION_BYTES_MIN, min(PARTITION_BYTES_MAX, BYTES_MAX // len(self.places)))
-        common = {**kafka.client_options(), "enable_auto_commit": False, "auto_offset_reset": "earliest"}
-        self._consumer = AIOKafkaConsumer(
-            **common, isolation_level="read_committed", max_partition_fetch_bytes=share, fetch_max_wait_ms=200
-        )
-        self._raw = AIOKafkaConsumer(**common)
+        self._consumer = consumer(kafka, committed=True, partition_bytes_max=share)
+        self._raw = consumer(kafka, committed=False, partition_bytes_max=share)
 
     async def open(self) -> None:
         """Connect. Raises what `require_topics` raises, too."""
         await require_topics(
             self._kafka, self._topics, self._lanes, [topic for topic in ALL_TOPICS if topic.name in TOPICS]
         )
-        async with _away(START_SECONDS_MAX):
+        async with away(START_SECONDS_MAX):
             await self._consumer.start()
             await self._raw.start()
         self._consumer.assign(list(self._at.values()))
@@ -68,7 +58,7 @@ class LedgerReader:
 
     async def poll(self, wanted: Iterable[Place], wait_ms: int) -> dict[Place, Sequence[Any]]:
         """Return the next committed records of some partitions; nothing if there is none for so long."""
-        async with _away(ASK_SECONDS_MAX):
+        async with away():
             found = await self._consumer.getmany(
                 *(self._at[place] for place in wanted), timeout_ms=wait_ms, max_records=RECORDS_MAX
             )
@@ -76,7 +66,7 @@ class LedgerReader:
 
     async def positions(self) -> dict[Place, int]:
         """Return up to where each partition was read: markers and aborted records count as read."""
-        async with _away(ASK_SECONDS_MAX):
+        async with away():
             return {place: await self._consumer.position(at) for place, at in self._at.items()}
 
     async def ends(self) -> dict[Place, int]:
@@ -94,24 +84,10 @@ class LedgerReader:
     async def at_time(self, at_ms: int) -> dict[Place, int]:
         """Return the first offset of that time or later; the end where there is none."""
         ends = await self.ends()
-        async with _away(ASK_SECONDS_MAX):
+        async with away():
             found = await self._raw.offsets_for_times(dict.fromkeys(self._at.values(), at_ms))
         later = {self._place[at]: where.offset for at, where in found.items() if where is not None}
         return {place: later.get(place, end) for place, end in ends.items()}
 
     async def _asked(self, ask: Any) -> dict[Place, int]:
-        async with _away(ASK_SECONDS_MAX):
-            found: Mapping[TopicPartition, int] = await ask(list(self._at.values()))
-        return {self._place[at]: offset for at, offset in found.items()}
-
-
-@asynccontextmanager
-async def _away(seconds: float) -> AsyncIterator[None]:
-    """Bound what is asked of Kafka in time, and say of each of its failures that it is away."""
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError as error:
-        raise KafkaAwayError("Kafka did not answer in time") from error
-    except (KafkaError, OSError) as error:
-        raise KafkaAwayError(f"Kafka failed: {type(error).__name__}: {error}") from error
+        return await asked(ask, self._at, self.places)

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+from aiohttp import web
 from aiokafka import AIOKafkaProducer
 from typing_extensions import override
 
-from processors.directives.kinds import limits, replay, tenant_set
+from processors.directives.kinds import alert_threshold, limits, replay, tenant_set
+from processors.telemetry import events
 from processors.vocabulary import topics
 from processors.vocabulary.partition import lane_of
 from streams.cli.children import Keeper
@@ -34,9 +36,21 @@ PAUSE_SECONDS: Final = 1.0
 BAD_EVERY: Final = 15
 FAULTY: Final = "tests.dashboards.faulty"
 SOON_MS: Final = 1_500
+PER_TENANT: Final = "TenantFailureRate"
+"""An alert that has thresholds of tenants."""
 KILL_AFTER_SECONDS: Final = 8.0
 COMMAND_SECONDS_MAX: Final = 60.0
 DEFERRED: Final = "deferred"
+CHANNEL_SECRET: Final = "FEED_CHANNEL_SECRET"  # noqa: S105  # where it stands
+CHANNELS: Final = f"""
+[channels.ops]
+kind = "webhook"
+url = "http://127.0.0.1:{{port}}/"
+secret_env = "{CHANNEL_SECRET}"
+severities = ["critical", "warning", "info"]
+group_wait_seconds = 0
+group_interval_seconds = 1
+"""
 REQUEST_SECONDS_MAX: Final = 20.0
 
 
@@ -71,10 +85,40 @@ class Site:
 async def site(folder: Path, say: Callable[[str], None]) -> AsyncIterator[Site]:
     """Run a pipeline in a folder."""
     ports = {f"{name}_PORT": str(free_port()) for name in ("GATEWAY", "WEB", "HISTORY", "WATCH")}
-    line = CommandLine(folder, **ports, TELEMETRY_SECONDS="1", TRACE_SHARE="0.2", SLOW_SECONDS="0.02")
-    ours = {name: value for name, value in line.environment.items() if name.startswith("HOPLINE_")}
-    async with FaultyStack(load(ours), processes=1, tell=say, overrides=ours) as stack:
-        yield Site(stack, line)
+    async with _receiver() as port:
+        files = {"CHANNELS_FILE": str(_channels(folder, port)), "TRACE_FILE": str(folder / "spans.jsonl")}
+        line = CommandLine(folder, **ports, **files, TELEMETRY_SECONDS="1", TRACE_SHARE="0.2", SLOW_SECONDS="0.02")
+        ours = {name: value for name, value in line.environment.items() if name.startswith("HOPLINE_")}
+        ours[CHANNEL_SECRET] = "known-to-nobody-and-of-no-use"
+        async with FaultyStack(load(ours), processes=1, tell=say, overrides=ours) as stack:
+            yield Site(stack, line)
+
+
+def _channels(folder: Path, port: int) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "channels.toml"
+    path.write_text(CHANNELS.format(port=port), encoding="utf-8")
+    return path
+
+
+@asynccontextmanager
+async def _receiver() -> AsyncIterator[int]:
+    """Listen where the watch tells alerts, and take them all."""
+
+    async def take(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response()
+
+    application = web.Application()
+    application.router.add_post("/", take)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    try:
+        port = free_port()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        yield port
+    finally:
+        await runner.cleanup()
 
 
 async def feed(site: Site, *, kill_after_seconds: float = KILL_AFTER_SECONDS) -> None:
@@ -111,6 +155,7 @@ async def _over_http(site: Site) -> None:
                 await _post(http, "/v1/signals", event("acme", number), {"Authorization": "Bearer hk_nobody_nothing"})
                 batch = b"[%s,%s]" % (event("acme", number), event("bolt", number))
                 await _post(http, "/v1/signals", batch, {"Content-Type": "application/cloudevents-batch+json"})
+                await _post(http, "/v1/signals", _purchase(number), {"Content-Type": "application/cloudevents+json"})
                 for path in ("/v1/limits", "/v1/nothing", "/healthz"):
                     async with http.get(path) as answer:
                         await answer.read()
@@ -120,6 +165,11 @@ async def _over_http(site: Site) -> None:
 async def _post(http: aiohttp.ClientSession, path: str, body: bytes, headers: dict[str, str] | None = None) -> None:
     async with http.post(path, data=body, headers={"Content-Type": "application/json", **(headers or {})}) as answer:
         await answer.read()
+
+
+def _purchase(number: int) -> bytes:
+    data = {"amount": 12.5, "currency": "CHF", "package": "pro"}
+    return event("acme", 1_000_000 + number, type=events.PURCHASED.name, data=data)
 
 
 def _soon() -> str:
@@ -136,6 +186,7 @@ def _directives(number: int) -> list[dict[str, Any]]:
         {"tenant": "acme", "name": replay.FINISH, "data": {"replay": f"none-{number}"}},
         {"tenant": "acme", "name": tenant_set.DEFINITION.name, "data": {"burst": 50}, "notbefore": later},
         {"tenant": "acme", "name": tenant_set.DEFINITION.name, "data": {"burst": 60}, "notbefore": soon},
+        {"tenant": "acme", "name": alert_threshold.SET_THRESHOLD, "data": {"alert": PER_TENANT, "value": 0.9}},
     ]
 
 

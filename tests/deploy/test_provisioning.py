@@ -18,6 +18,7 @@ from tests.deploy.composed import environment, mounts, services
 DEPLOY: Final = ROOT / "deploy"
 PROVISIONING: Final = DEPLOY / "grafana" / "provisioning"
 SECONDS_MAX: Final = 60
+AMTOOL: Final = shutil.which("amtool")
 
 
 def read(path: Path) -> Any:
@@ -138,3 +139,11 @@ def test_dashboards_choose_a_data_source_of_the_provisioned_kind() -> None:
     for text in files().values():
         variable = json.loads(text)["templating"]["list"][0]
         assert (variable["type"], variable["query"]) == ("datasource", sources()["prometheus"]["type"])
+
+
+@pytest.mark.skipif(AMTOOL is None, reason="needs Debian's package prometheus-alertmanager, which brings amtool")
+def test_amtool_takes_what_alertmanager_is_given() -> None:
+    given = {target: source for source, target, _ in mounts("alertmanager")}["/etc/alertmanager/alertmanager.yml"]
+    command = [AMTOOL or "amtool", "check-config", str(ROOT / given)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr

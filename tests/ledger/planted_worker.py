@@ -51,7 +51,7 @@ def plant() -> None:
 
 def _read_uncommitted() -> None:
     """Let one lane read its input as if nothing were ever aborted."""
-    read, make, consumer = ClusterLanes.read, ClusterLanes._consumer, kafka.AIOKafkaConsumer
+    read, make, consumer = ClusterLanes.read, ClusterLanes._consumer, AIOKafkaConsumer
     careless: list[int] = []
 
     def made(lanes: ClusterLanes, *, wait_ms: int) -> AIOKafkaConsumer:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import logging
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -13,6 +14,7 @@ from random import Random
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
+from typing_extensions import override
 
 from processors.ledger import Fault, Finding
 from processors.vocabulary import topics
@@ -245,10 +247,9 @@ class Planted:
 class PlantedWorker(WorkerSettings):
     """Starts the worker that has the faults in it."""
 
+    @override
     def command(self) -> Sequence[str]:
         """Return how it is started."""
-        import sys  # noqa: PLC0415
-
         return [sys.executable, "-m", "tests.ledger.planted_worker"]
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from processors.ledger import Books, Finding
-from processors.ledger.books import DOOR, OWN, TOPICS
+from processors.ledger.books import OWN, TOPICS
+from processors.ledger.inputs import DOOR
 from processors.position import POSITION_KEY, unpack
 from processors.vocabulary import topics
 from tests.simulation.log import Partition, Stored

@@ -36,7 +36,7 @@ WindowFunction: TypeAlias = Callable[[Window], float | None]
 EdgesFunction: TypeAlias = Callable[[Edges, Span], float | None]
 
 
-def _extrapolated(edges: Edges, span: Span, *, counter: bool) -> float | None:
+def _extrapolated(edges: Edges, span: Span, *, counter: bool, seconds: float = 1.0) -> float | None:
     """Return the rise from the window's begin to its end, though the values stand somewhere in it.
 
     The first and the last stand for what lies before and after them: up to the window's edge if that is not further
@@ -46,7 +46,8 @@ def _extrapolated(edges: Edges, span: Span, *, counter: bool) -> float | None:
         return None
     rise = edges.last - edges.first
     if counter:
-        rise += edges.lost
+        for lost in edges.lost:
+            rise += lost
     to_begin = (edges.first_ms - span.begin_ms) / 1000
     to_end = (span.end_ms - edges.last_ms) / 1000
     sampled = (edges.last_ms - edges.first_ms) / 1000
@@ -57,7 +58,7 @@ def _extrapolated(edges: Edges, span: Span, *, counter: bool) -> float | None:
     covered = sampled
     covered += to_begin if to_begin < threshold else between / 2
     covered += to_end if to_end < threshold else between / 2
-    return rise * (covered / sampled)
+    return rise * (covered / sampled / seconds)
 
 
 def increase(edges: Edges, span: Span) -> float | None:
@@ -67,8 +68,7 @@ def increase(edges: Edges, span: Span) -> float | None:
 
 def rate(edges: Edges, span: Span) -> float | None:
     """Return by how much a counter rises in a second."""
-    rise = _extrapolated(edges, span, counter=True)
-    return None if rise is None else rise / (span.range_ms / 1000)
+    return _extrapolated(edges, span, counter=True, seconds=span.range_ms / 1000)
 
 
 def delta(edges: Edges, span: Span) -> float | None:

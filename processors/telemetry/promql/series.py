@@ -4,7 +4,7 @@ import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import islice, pairwise
-from math import fsum, isnan
+from math import isnan
 from operator import gt
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
@@ -86,24 +86,24 @@ class Recorded:
 
 
 class Edges(NamedTuple):
-    """The first and the last value of a window, how many there are, and what was lost to resets in between."""
+    """The first and the last value of a window, how many there are, and what was lost at each reset in between."""
 
     first_ms: int
     first: float
     last_ms: int
     last: float
     number: int
-    lost: float
+    lost: Values
 
 
 def edges_of(times: Times, values: Values) -> Edges | None:
     """Look at all values of a window for the few things that rates need."""
     if not values:
         return None
-    lost = 0.0
+    lost: Values = ()
     # Most counters never begin anew: this look at all pairs runs in C.
     if any(map(gt, values, islice(values, 1, None))):
-        lost = fsum(before for before, after in pairwise(values) if after < before)
+        lost = [before for before, after in pairwise(values) if after < before]
     return Edges(times[0], values[0], times[-1], values[-1], len(values), lost)
 
 

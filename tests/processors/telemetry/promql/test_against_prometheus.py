@@ -107,7 +107,7 @@ BUGS: Final = (
         "resets not counted",
         "A counter that begins anew has risen by what it shows.",
         "processors.telemetry.promql.overtime:_extrapolated",
-        {"rise += edges.lost": "pass"},
+        {"rise += lost": "pass"},
     ),
     Bug(
         "extrapolated below zero",

@@ -25,7 +25,7 @@ def test_a_selector_with_all_it_may_have() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "same"),
+    "text, same",
     [
         ("1 + 2 * 3", "1 + (2 * 3)"),
         ("a or b and c unless d", "a or ((b and c) unless d)"),
@@ -53,7 +53,7 @@ def test_precedence_and_other_ways_to_say_the_same(text: str, same: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("text", "milliseconds"),
+    "text, milliseconds",
     [("5m", 300_000), ("1h30m", 5_400_000), ("1y2w3d4h5m6s7ms", 33_019_506_007), ("90s", 90_000)],
 )
 def test_durations(text: str, milliseconds: int) -> None:
@@ -64,7 +64,7 @@ def test_durations(text: str, milliseconds: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "value"),
+    "text, value",
     [("0x1f", 31), ("017", 15), ("089", 89), (".5", 0.5), ("5.", 5), ("1e-3", 0.001), ("iNf", float("inf"))],
 )
 def test_numbers(text: str, value: float) -> None:
@@ -92,7 +92,7 @@ def test_matching_and_subqueries() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "position", "hint"),
+    "text, position, hint",
     [
         ("", 0, "found the end"),
         ("ratee(a[5m])", 0, "did you mean rate?"),
@@ -154,7 +154,9 @@ def test_what_is_too_long_or_too_deep_is_refused(text: str) -> None:
 
 @given(st.text(alphabet="ab(){}[]<>=!~+-*/^%,: \"'`0159mhs#@\\", max_size=40) | st.text(max_size=30))
 def test_any_text_is_an_expression_or_refused_with_a_place_in_it(text: str) -> None:
+    places = [0]
     try:
         parse(text)
     except PromqlError as error:
-        assert 0 <= error.position <= len(text)
+        places.append(error.position)
+    assert all(0 <= place <= len(text) for place in places)

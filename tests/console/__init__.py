@@ -1,0 +1,1 @@
+"""The page in a real browser, against canned answers and against the real gateway."""
