@@ -105,6 +105,29 @@ async def test_a_worker_is_balanced_and_a_forged_record_is_not(kafka: str, uniqu
         assert known > 0
 
 
+async def test_one_that_is_too_far_behind_leaves_out_what_it_counts(
+    kafka: str, unique: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.ledger.check.BEHIND_MAX", 30)
+    monkeypatch.setattr("streams.ledger.reader.RECORDS_MAX", 5)
+    with pipeline(kafka, unique, tmp_path) as pipe:
+        await pipe.prepare()
+        async with checking(pipe) as (check, metrics):
+            await pipe.start().ready()
+
+            async def left_out() -> bool:
+                await signals(pipe, 10 * check.looks, 10)
+                return check.books.skipped > 0
+
+            await until(left_out, CHECK_SECONDS_MAX, "commits that were left out")
+            monkeypatch.undo()
+            known = check.books.judged
+            await signals(pipe, 100_000, 10)
+            await judged(check, known + 1)
+            assert list(check.recent) == []
+            assert metrics.counter(catalogue.LEDGER_SKIPPED).of()._value.get() > 0
+
+
 async def test_the_past_is_judged_from_the_topics_alone(
     kafka: str, unique: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

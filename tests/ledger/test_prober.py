@@ -39,7 +39,9 @@ class Watched:
     def value(self, metric: Metric, *labels: str) -> float:
         """Return the sum of a metric's series that begin with these labels."""
         family = self.metrics.gauge(metric) if metric.kind == "gauge" else self.metrics.counter(metric)
-        return sum(child._value.get() for known, child in family.children.items() if known[: len(labels)] == labels)
+        return float(
+            sum(child._value.get() for known, child in family.children.items() if known[: len(labels)] == labels)
+        )
 
     async def until(self, holds: Callable[[], bool], what: str) -> None:
         """Wait until a look has shown something."""
