@@ -102,7 +102,9 @@ class Serving:
         directives = Directives(self.outlet, self.access, ends, load, requester_key)
         recent = Recent()
         signals = Signals(History(home_of(settings)), self.access, recent)
-        self.gateway = Gateway(settings, self.outlet, metrics, (tail, directives, signals, Console()), self.access, recent)
+        self.gateway = Gateway(
+            settings, self.outlet, metrics, (tail, directives, signals, Console()), self.access, recent
+        )
         follow = partial(Follower, kafka, settings.topics, lanes=settings.lanes)
         keys = follow(names.ACCESS, view=Several(table, LimitsView(self.gateway.admission.limiter)))
         self.access.behind = lambda: keys.behind

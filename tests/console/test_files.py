@@ -13,7 +13,9 @@ FOLDER: Final = ROOT / "streams" / "console"
 MODULE_LINES_MAX: Final = 400
 BYTES_MAX: Final = 250_000
 BANNED: Final = {
-    "markup out of text": re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\.srcdoc|setHTML"),
+    "markup out of text": re.compile(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\.srcdoc|setHTML"
+    ),
     "code out of text": re.compile(r"\beval\s*\(|new Function\b|\bFunction\(|set(?:Timeout|Interval)\(\s*[\"'`]"),
     "another site": re.compile(r"https?://(?!www\.w3\.org/2000/svg)[\w.]|[\"'(]//[\w.]|@import"),
     "inline style or code": re.compile(r"<style|<script(?![^>]*\bsrc=)[^>]*>|\sstyle=|\son[a-z]+=\"|javascript:(?!`)"),
@@ -44,7 +46,10 @@ def _code(path: Path) -> str:
 
 def _hits(pattern: re.Pattern[str]) -> list[str]:
     return [
-        f"{path.name}: {found[0]}" for path in _files() if path.suffix != ".svg" for found in pattern.finditer(_code(path))
+        f"{path.name}: {found[0]}"
+        for path in _files()
+        if path.suffix != ".svg"
+        for found in pattern.finditer(_code(path))
     ]
 
 
@@ -93,6 +98,8 @@ def test_each_name_that_is_imported_is_exported() -> None:
     for name, text in modules.items():
         for names, source in re.findall(r"import \{([^}]*)\} from \"\./([\w.]+)\"", text):
             for each in (part.strip() for part in names.split(",") if part.strip()):
-                found = re.search(rf"export (?:async )?(?:function|class|const|let) {re.escape(each)}\b", modules[source])
+                found = re.search(
+                    rf"export (?:async )?(?:function|class|const|let) {re.escape(each)}\b", modules[source]
+                )
                 assert found, f"{name} wants {each} of {source}"
                 assert len(re.findall(rf"\b{re.escape(each)}\b", text)) > 1, f"{name} does not use {each}"
