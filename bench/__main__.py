@@ -11,7 +11,7 @@ from typing import Final
 
 import uvloop
 
-from bench import directives, gateway, harness, history, lane, latency, recovery, scale
+from bench import directives, gateway, harness, history, lane, latency, recovery, scale, telemetry
 from bench.harness import Options, Result, say
 from bench.processes import ChildDiedError, PeersMissingError
 
@@ -24,6 +24,7 @@ BENCHES: Final[Mapping[str, Bench]] = {
     "directives": directives.run,
     "history": history.run,
     "gateway": gateway.run,
+    "telemetry": telemetry.run,
 }
 
 

@@ -187,8 +187,8 @@ class Ceiling(Peer):
 class Ours(Contender):
     """Hopline's own worker."""
 
-    def __init__(self, work: Work, *, quiet_seconds: float, at_once: bool = False) -> None:
-        super().__init__("hopline", work, quiet_seconds=quiet_seconds)
+    def __init__(self, work: Work, *, quiet_seconds: float, at_once: bool = False, name: str = "hopline") -> None:
+        super().__init__(name, work, quiet_seconds=quiet_seconds)
         self._hopline: Hopline | None = None
         self._at_once = at_once
         """Whether the known ids come first in the only round, instead of before it."""
@@ -201,7 +201,7 @@ class Ours(Contender):
             return
         say(f"{self.name} steps {self.work.known:,} signals whose ids it is to know")
         await broker.fill(ground.kafka, hopline.source, ((fed.lane, fed.key, fed.value) for fed in known(self.work)))
-        child = hopline.worker()
+        child = self.start(ground)
         starts = [0] * self.work.lanes
         await watch(
             ground.kafka,

@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -73,9 +73,14 @@ class Hopline:
             "HOPLINE_LOG_LEVEL": "INFO",
         }
 
-    def worker(self, slot: int = 0) -> Child:
+    def worker(self, slot: int = 0, *, module: str = WORKER, more: Mapping[str, str] | None = None) -> Child:
         """Start a worker, with telemetry on as it always is."""
-        return self._ground.children.start(f"{self.name}-worker", WORKER, environment=self._environment(slot))
+        environment = {**self._environment(slot), **(more or {})}
+        return self._ground.children.start(f"{self.name}-worker", module, environment=environment)
+
+    def page(self, path: str, slot: int = 0) -> str:
+        """Return the address of a worker's page."""
+        return f"http://127.0.0.1:{self._ports[slot]}{path}"
 
     def gateway(self) -> Child:
         """Start the gateway."""

@@ -26,6 +26,8 @@ class Work:
     duplicate_percent: int = 10
     lanes: int = 8
     seed: int = 1
+    traced_percent: int | None = None
+    """Of the signals, those whose traceparent says that they are sampled; None: none carries one."""
 
 
 class Fed(NamedTuple):
@@ -58,16 +60,17 @@ def source_of(number: int) -> str:
     return f"/bench/line/{number % SOURCES}"
 
 
-def event(tenant: str, id_: str, number: int, signal_bytes: int) -> bytes:
+def event(tenant: str, id_: str, number: int, signal_bytes: int, more: bytes = b"") -> bytes:
     """Return a structured CloudEvent of exactly so many bytes (or of its least size, where that is more)."""
     head = (
-        b'{"specversion":"1.0","id":"%b","source":"%b","type":"bench.line.reading.taken","subject":"belt/%d",'
+        b'{"specversion":"1.0","id":"%b","source":"%b","type":"bench.line.reading.taken","subject":"belt/%d",%b'
         b'"time":"%b","datacontenttype":"application/json","tenantid":"%b","priority":"normal",'
         b'"data":{"sequence":%d,"speed":%d.25,"load":{"left":%d,"right":%d},"tags":["belt","night"],"note":"'
     ) % (
         id_.encode(),
         source_of(number).encode(),
         number % 97,
+        more,
         _TIME,
         tenant.encode(),
         number,
@@ -115,5 +118,13 @@ def _duplicate(work: Work, run: str, draw: random.Random, owners: list[int]) -> 
 
 def _fed(work: Work, tenant: str, id_: str, number: int, *, fresh: bool) -> Fed:
     key = tenant.encode()
-    value = event(tenant, id_, number, work.signal_bytes)
+    value = event(tenant, id_, number, work.signal_bytes, _trace(work, number))
     return Fed(lane_of(key, work.lanes), key, value, id_ if fresh else None)
+
+
+def _trace(work: Work, number: int) -> bytes:
+    """Return the attribute that carries a trace: one in so many says that it is sampled."""
+    if work.traced_percent is None:
+        return b""
+    flag = 1 if number % 100 < work.traced_percent else 0
+    return b'"traceparent":"00-%032x-%016x-%02x",' % (number + 1, number + 1, flag)

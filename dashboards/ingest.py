@@ -1,51 +1,70 @@
-"""The ingest hop's panels: rate and outcome, errors, duration, lag."""
+"""The ingest hop's panels: rate and outcome, errors, duration, what waits; and what only the door has."""
 
 from typing import Final
 
-from dashboards.row import Panel, Query
+from dashboards import ask, red
+from dashboards.row import Panel, Query, Section
 from processors.telemetry import catalogue as metrics
+from processors.vocabulary import topics
 
-PANELS: Final = (
-    Panel(
-        "Signals by outcome",
-        "Records that the door ended, per second.",
+SECTIONS: Final = (
+    *red.sections("ingest", (topics.SIGNALS_IN, topics.COMMANDS)),
+    Section(
+        "From the log to the step",
         (
-            Query(
-                f'sum by (outcome) (rate({metrics.SIGNALS.name}{{hop="ingest"}}[$__rate_interval]))',
-                "{{outcome}}",
+            Panel(
+                "Waited before the step",
+                "From a record's entry into the log to the step that took it.",
+                red.quantiles(metrics.QUEUE_WAIT, 'hop="ingest"'),
+                "s",
+                exemplars=True,
+                runbook="lag.md",
+            ),
+            Panel(
+                "Slow",
+                "Records that took longer than `slow_seconds`, from the log to their commit, per second.",
+                (Query(ask.per_second(metrics.SLOW, where='hop="ingest"'), "slow"),),
+                "recps",
+                runbook="lag.md",
             ),
         ),
-        "reqps",
-        on_page=True,
     ),
-    Panel(
-        "Dead letters by reason",
-        "Records set aside, per second.",
+    Section(
+        "The door",
         (
-            Query(
-                f'sum by (reason) (rate({metrics.DEAD_LETTERS.name}{{hop="ingest"}}[$__rate_interval]))', "{{reason}}"
+            Panel(
+                "Counted once",
+                "Share of the records that were duplicates: the same id of the same tenant within its window.",
+                (
+                    Query(
+                        ask.share(
+                            ask.per_second(metrics.SIGNALS, where='hop="ingest",outcome="duplicate"'),
+                            ask.per_second(metrics.SIGNALS, where='hop="ingest"'),
+                        ),
+                        "duplicates",
+                    ),
+                ),
+                "percentunit",
+                width=8,
+            ),
+            Panel(
+                "Wait for their tenant's turn",
+                "Records that a tenant's rate holds back, by lane. They go out in their order.",
+                (Query(ask.total(metrics.DEFERRED, "lane", where='lane=~"$lane"'), "lane {{lane}}"),),
+                "short",
+                width=8,
+                runbook="lag.md",
+            ),
+            Panel(
+                "Records of a commit",
+                "A batch grows under load, up to its bound: p50 and p99.",
+                tuple(
+                    Query(ask.quantile(share, metrics.BATCH, where='hop="ingest"'), f"p{share * 100:g}")
+                    for share in (0.5, 0.99)
+                ),
+                "short",
+                width=8,
             ),
         ),
-        "reqps",
-    ),
-    Panel(
-        "End to end",
-        "From a record's entry into the log to its commit: the slowest one in a hundred.",
-        (
-            Query(
-                "histogram_quantile(0.99, sum by (le) "
-                f'(rate({metrics.END_TO_END.name}_bucket{{flow="ingest"}}[$__rate_interval])))',
-                "p99",
-            ),
-        ),
-        "s",
-        on_page=True,
-    ),
-    Panel(
-        "Lag",
-        "Records that wait, by topic: last stable offset minus position.",
-        (Query(f"sum by (topic) ({metrics.LAG_RECORDS.name})", "{{topic}}"),),
-        "short",
-        on_page=True,
     ),
 )

@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from processors.step import Outcome, Step, Verdict, format_header
+from processors.telemetry import spans
 from processors.vocabulary import headers as names
 from processors.vocabulary import topics
 from processors.vocabulary.limits import PROBLEMS_MAX
@@ -58,5 +59,14 @@ def _write(
         format_header(step.write_format),
     ]
     step.emit(topics.DEAD_LETTERS, step.lane, (record.key, record.value, headers))
+    if step.may_note():
+        reason = verdict.reason.value
+        step.spans.append(spans.dead(hop, found, step.now_ms, tenant=tenant, reason=reason, stack=verdict.stack))
     step.count(hop, tenant, Outcome.DEAD)
     step.reasons[verdict.reason] = step.reasons.get(verdict.reason, 0) + 1
+    told = step.dead.get(of := (hop, tenant, verdict.reason, topic))
+    if told is None:
+        step.dead[of] = [1, record.offset, record.offset]
+    else:
+        told[0] += 1
+        told[2] = record.offset

@@ -16,6 +16,8 @@ from processors.formats import NEWEST
 from processors.position import POSITION_KEY, Position
 from processors.state import Overlay, Store
 from processors.step import LOOPS_MAX, Hop, Outcome, Output, Step, Verdict, Warm
+from processors.telemetry import events
+from processors.telemetry.event import Told
 from processors.telemetry.trace import Span
 from processors.vocabulary import headers as names
 from processors.vocabulary import topics
@@ -35,6 +37,8 @@ class LaneSettings:
     lanes: int
     hops: Sequence[Hop]
     write_format: int = NEWEST
+    slow_ms: int = 0
+    """A record that is older than this when it is stepped is traced; 0: none is for that."""
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -67,6 +71,14 @@ class Commit:
     due_ms: int | None
     records: int
     spans: Sequence[Span] = ()
+    told: Sequence[Told] = ()
+    """Events that are written in this very transaction."""
+    came: Mapping[str, int] = field(default_factory=dict)
+    """For each hop how many records it met."""
+    dead: Mapping[tuple[str, str, Reason, str], Sequence[int]] = field(default_factory=dict)
+    ended: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    late_ms: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    spans_dropped: int = 0
     warm: Warm = field(default_factory=dict)
     """For the next step, once this commit is carried out."""
 
@@ -89,6 +101,7 @@ def begin(
         overlay=Overlay(store),
         warm={} if warm is None else warm,
         verdicts=batch.verdicts,
+        slow_before_ms=now_ms - settings.slow_ms if settings.slow_ms else 0,
     )
 
 
@@ -200,17 +213,41 @@ def finish(settings: LaneSettings, last: Position, step: Step, batch: Batch) -> 
         due_ms=step.due_ms,
         records=count,
         spans=step.spans,
+        told=_told(step),
+        came=_came(settings, step, batch),
+        dead=step.dead,
+        ended=step.ended,
+        late_ms=step.late_ms,
+        spans_dropped=step.spans_dropped,
         warm=step.warm,
     )
 
 
+def _came(settings: LaneSettings, step: Step, batch: Batch) -> dict[str, int]:
+    """Return for each hop how many records it met: those that were fetched, and those that were looped back."""
+    return {
+        hop.name: sum(len(batch.records.get(topic, ())) + step.looped.get(topic, 0) for topic in hop.inputs)
+        for hop in settings.hops
+    }
+
+
+def _told(step: Step) -> Sequence[Told]:
+    """Return the events: what was set aside is told by tenant and reason, so that a flood of it stays small."""
+    for (hop, tenant, reason, topic), (count, first, last) in step.dead.items():
+        metadata = {"reason": reason.value, "topic": topic, "first_offset": first, "last_offset": last}
+        step.tell(events.SIGNAL_DEAD, {"count": count}, metadata, hop=hop, tenant=tenant)
+        if reason is Reason.RATE_LIMITED:
+            step.tell(events.USER_LIMIT_EXCEEDED, {"count": count}, {"limit": "rate"}, hop=hop, tenant=tenant)
+    for (hop, tenant, replay), count in step.replayed.items():
+        step.tell(events.SIGNAL_REPLAYED, {"count": count}, {"replay": replay}, hop=hop, tenant=tenant)
+    return step.told
+
+
 def _ledger(settings: LaneSettings, last: Position, step: Step, batch: Batch) -> Mapping[str, int]:
     ledger = dict(last.ledger)
-    for hop in settings.hops:
-        came = sum(len(batch.records.get(topic, ())) for topic in hop.inputs)
-        came += sum(step.looped.get(topic, 0) for topic in hop.inputs)
+    for hop, came in _came(settings, step, batch).items():
         if came:
-            ledger[f"{hop.name}/{IN}"] = ledger.get(f"{hop.name}/{IN}", 0) + came
+            ledger[f"{hop}/{IN}"] = ledger.get(f"{hop}/{IN}", 0) + came
     for (name, outcome), tenants in step.tally.items():
         term = f"{name}/{outcome}"
         ledger[term] = ledger.get(term, 0) + sum(tenants.values())

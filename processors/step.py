@@ -7,7 +7,8 @@ from functools import cache
 from typing import Any, Final, Protocol, TypeAlias
 
 from processors.state import Overlay
-from processors.telemetry.trace import Span
+from processors.telemetry.event import Event, Told, Value, told
+from processors.telemetry.trace import NOTED_MAX, Span
 from processors.vocabulary import headers as names
 from processors.vocabulary.reasons import Reason
 from processors.vocabulary.record import Header, Record
@@ -79,6 +80,21 @@ class Step:
     reasons: dict[Reason, int] = field(default_factory=dict)
     handled_ms: list[int] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
+    """Events that are written with what they tell of, in one transaction."""
+    dead: dict[tuple[str, str, Reason, str], list[int]] = field(default_factory=dict)
+    """By hop, tenant, reason and topic: how many records were set aside, the first one's and the last one's offset."""
+    replayed: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    """By hop, tenant and replay: how many signals were let in again."""
+    ended: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Directives by kind and status."""
+    late_ms: dict[str, list[int]] = field(default_factory=dict)
+    """By hop: how late each was that fell due."""
+    spans_noted: int = 0
+    """Of them, those that nobody sampled."""
+    spans_dropped: int = 0
+    slow_before_ms: int = 0
+    """A record that entered the log before this is slow."""
     due_ms: int | None = None
 
     def emit(self, topic: str, lane: int, output: Output) -> None:
@@ -99,6 +115,29 @@ class Step:
         if tenants is None:
             tenants = self.tally[hop, outcome] = {}
         return tenants
+
+    def tell(
+        self,
+        event: Event,
+        measurements: Mapping[str, float] | None = None,
+        metadata: Mapping[str, Value] | None = None,
+        *,
+        hop: str,
+        tenant: str,
+        id: str = "",  # noqa: A002  # what it is called in the record
+    ) -> None:
+        """Tell of something that this commit does: whoever reads the one reads the other."""
+        self.told.append(
+            told(event, self.now_ms, measurements, metadata, hop=hop, lane=self.lane, tenant=tenant, id=id)
+        )
+
+    def may_note(self) -> bool:
+        """Tell whether there is room for a span that nobody sampled; count it either way."""
+        if self.spans_noted < NOTED_MAX:
+            self.spans_noted += 1
+            return True
+        self.spans_dropped += 1
+        return False
 
     def wake_at(self, due_ms: int) -> None:
         """Ask for a tick no later than then."""

@@ -10,7 +10,6 @@ from processors import HOPS
 from streams import cluster
 from streams.agents import directives, ingest
 from streams.lanes.service import LaneService
-from streams.metrics import CONTENT_TYPE
 from streams.settings import Settings, load
 
 _AGENTS: Final = {"ingest": ingest, "directives": directives}
@@ -67,9 +66,10 @@ def _pages(app: faust.App, lanes: LaneService) -> None:
     """Declare the worker's web pages."""
 
     @app.page("/metrics", name="metrics")
-    async def metrics(view: Any, _request: Any) -> Any:
-        response = view.bytes(lanes.metrics.exposition())
-        response.headers["Content-Type"] = CONTENT_TYPE
+    async def metrics(view: Any, request: Any) -> Any:
+        content, content_type = lanes.metrics.shown(request.headers.get("Accept", ""))
+        response = view.bytes(content)
+        response.headers["Content-Type"] = content_type
         return response
 
     @app.page("/healthz", name="healthz")

@@ -27,6 +27,7 @@ class RunningCluster:
     broker_pid: int | None = None
     gateway_url: str = ""
     worker_urls: tuple[str, ...] = ()
+    watch_url: str = ""
     pids: Mapping[str, int] = field(default_factory=dict)
 
 

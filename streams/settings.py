@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from processors.alerting.rule import Threshold
 from processors.directives import DirectivesSettings
 from processors.formats import NEWEST, OLDEST_READ
 from processors.ingest import IngestSettings, Over, Policy
@@ -152,6 +153,7 @@ class Settings(BaseModel):
     telemetry_seconds: float = Field(
         2, ge=0.2, le=60, description="how often each process tells its metrics, and alerts are judged"
     )
+    handlers: str = Field("", description="modules with handlers of events of your own, with commas between")
     slow_seconds: float = Field(5, gt=0, le=3_600, description="a signal that took longer is told of, and traced")
     watch_port: Port = Field(8091, description="the watch's port: charts, alerts, its metrics and health")
     watch_url: str = Field("", description="where gateways find the watch; empty: on this machine at watch_port")
@@ -165,6 +167,9 @@ class Settings(BaseModel):
     trace_zipkin_url: str = Field("", description="Zipkin: where spans are sent, such as http://host:9411/api/v2/spans")
     trace_share: float = Field(
         0.0, ge=0, le=1, description="share of the requests without a traceparent that the gateway samples"
+    )
+    trace_link: str = Field(
+        "", description="page of a trace for people, with {trace_id} in it; empty: Zipkin's, if trace_zipkin_url is set"
     )
     log_format: Literal["auto", "json", "text"] = Field(
         "auto", description="auto: text on a terminal, and else a JSON object a line"
@@ -194,11 +199,13 @@ class Settings(BaseModel):
             self.kafka_key_file,
         )
 
-    def directives(self, requester_key: bytes = b"") -> DirectivesSettings:
+    def directives(
+        self, requester_key: bytes = b"", alerts: Mapping[str, Threshold | None] | None = None
+    ) -> DirectivesSettings:
         """Return what the directives hop is told."""
         granted = self.command_permissions.split(",")
         permissions = frozenset(filter(None, (name.strip() for name in granted)))
-        return DirectivesSettings(self.ingest(), permissions, requester_key)
+        return DirectivesSettings(self.ingest(), permissions, requester_key, alerts or {})
 
     def ingest(self) -> IngestSettings:
         """Return what the ingest hop is told."""

@@ -8,7 +8,8 @@ from typing import Final
 import faust
 import uvloop
 
-from streams.settings import SettingsError
+from streams import logs
+from streams.settings import SettingsError, load
 
 GARBAGE_THRESHOLDS: Final = (50_000, 20, 50)
 """A batch makes tens of thousands of small objects that live until its commit and are in no cycle. With Python's own
@@ -19,17 +20,21 @@ def main() -> int:
     """Work until told to stop."""
     uvloop.install()
     try:
-        from streams.app import SETTINGS, app  # noqa: PLC0415  after the event loop's policy is set
+        settings = load().settings
+        # Before the app is made, which may have something to say.
+        logs.begin(settings, "worker")
+        from streams.app import app  # noqa: PLC0415  after the event loop's policy is set
     except SettingsError as error:
         sys.stderr.write(f"hopline: {error}\n")
         return 2
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
-    worker = faust.Worker(app, loglevel=SETTINGS.log_level, quiet=True, redirect_stdouts=False)
+    # Faust would put a handler of its own in the place of ours.
+    worker = faust.Worker(app, loglevel=settings.log_level, quiet=True, redirect_stdouts=False, override_logging=False)
     # The spinner sets the root logger to DEBUG to turn with each record: 10 % of a loaded worker's time.
     worker.spinner = None
-    if SETTINGS.log_level != "DEBUG":
+    if settings.log_level != "DEBUG":
         # It tells of each lane's clients coming and going; the lanes say that themselves.
         logging.getLogger("aiokafka").setLevel(logging.WARNING)
     raise SystemExit(worker.execute_from_commandline())

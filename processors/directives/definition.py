@@ -1,11 +1,13 @@
 """What a kind of directive is: its name, who may send it, what its payload holds, and what it changes."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from processors.alerting.rule import Threshold
+from processors.directives import alerting
 from processors.directives.integrations import drop, integrations_of
 from processors.directives.record import SCHEDULED_MAX, Directive, directive_key, unpack, waiting_prefix
 from processors.ingest import policy
@@ -34,6 +36,11 @@ class Place:
     ingest: IngestSettings
     granted: frozenset[str] = frozenset()
     """What its requester may."""
+    requester: str = ""
+    cause: str = ""
+    """The id of the event that asked for it."""
+    alerts: Mapping[str, Threshold | None] = field(default_factory=dict)
+    """The alerts that there are, with the bounds of their thresholds."""
 
     def policy(self) -> Policy | None:
         """Return the tenant's policy; None if there is no such tenant."""
@@ -53,9 +60,10 @@ class Place:
         return Applied(*policy.change(self.step, self.ingest, self.tenant, wanted), cancelled)
 
     def _left_behind(self) -> tuple[Directive, ...]:
-        """Drop a deleted tenant's integrations, and return what waits: the next of its name is another one."""
+        """Drop a deleted tenant's integrations and settings, and return what waits: the next of its name is new."""
         for one in integrations_of(self.step, self.tenant):
             drop(self.step, self.tenant, one.name)
+        alerting.drop_all(self.step, self.tenant)
         return self.waiting()
 
     def waiting(self) -> tuple[Directive, ...]:

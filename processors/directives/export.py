@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from processors.directives import alerting
 from processors.directives.audit import digest_of
 from processors.directives.integrations import integrations_prefix, unpack_integration
 from processors.directives.record import head_key, prefix, unpack, unpack_head
@@ -89,6 +90,7 @@ def _readers(tenant: str) -> tuple[tuple[bytes, Callable[[bytes], Any]], ...]:
         (prefix(tenant), _directive),
         (head_key(tenant), _head),
         (integrations_prefix(tenant), lambda packed: unpack_integration(packed).shown()),
+        (alerting.settings_prefix(tenant), alerting.shown),
     )
 
 

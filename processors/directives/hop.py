@@ -6,12 +6,13 @@ whom (`requester`). It ends within the commit that steps it, or waits in state f
 new status, the signal that tells of it and the audit entry are one transaction: nobody hears of a change before it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
+from processors.alerting.rule import Threshold
 from processors.dead_letters import condemn, set_aside
 from processors.directives import audit, kinds, requester
 from processors.directives.audit import Told
@@ -35,8 +36,10 @@ from processors.directives.record import (
     unpack_head,
     waiting_prefix,
 )
+from processors.directives.traced import traced
 from processors.ingest import IngestSettings
 from processors.step import CulpritError, Outcome, Step, format_header
+from processors.telemetry import events
 from processors.validation.payload import in_words
 from processors.vocabulary import envelope, topics
 from processors.vocabulary import headers as names
@@ -75,6 +78,8 @@ class DirectivesSettings:
     """What those may ask for who can write to `commands`."""
     requester_key: bytes = field(default=b"", repr=False)
     """Checks who asks through a gateway; without it nobody is believed to."""
+    alerts: Mapping[str, Threshold | None] = field(default_factory=dict)
+    """The alerts that there are, with the bounds of their thresholds: the core does not know the rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +158,7 @@ class DirectivesHop:
         if directive is None:
             # Another one of this tick has cancelled it.
             return
+        step.late_ms.setdefault(HOP, []).append(step.now_ms - due_ms)
         definition = kinds.BY_NAME.get(directive.name)
         at = (f"{tenant}/{key}", due_ms)
         if definition is None or at in step.verdicts:
@@ -190,7 +196,8 @@ class DirectivesHop:
         self._end(step, tenant, directive, applied)
 
     def _place(self, step: Step, tenant: str, directive: Directive) -> Place:
-        return Place(step, tenant, self.settings.ingest, frozenset(directive.granted))
+        settings, granted = self.settings, frozenset(directive.granted)
+        return Place(step, tenant, settings.ingest, granted, directive.requester, directive.id, settings.alerts)
 
     def _run(self, step: Step, tenant: str, directive: Directive, definition: Definition[Any], payload: object) -> None:
         """Carry a directive out. One that is refused changes nothing."""
@@ -265,13 +272,32 @@ class DirectivesHop:
         """Count it, write it into the audit, and let the pipeline know."""
         name = tenant.encode()
         step.count(HOP, tenant, _OUTCOMES.get(directive.status, Outcome.HANDLED))
+        _note(step, tenant, directive)
         head = unpack_head(step.overlay.get(head_key(tenant)))
         mark = requester.mark_of(self.settings.requester_key, directive.fingerprint)
         line = audit.extend(head, tenant, directive, step.now_ms, Told(*change, mark, kept))
         step.overlay.put(head_key(tenant), pack(head))
         step.emit(topics.AUDIT, step.lane, (name, line, [format_header(step.write_format)]))
         event = _encode(_event(step, tenant, directive))
-        step.emit(topics.SIGNALS, step.lane, (name, event, [_JSON, _BY, format_header(step.write_format)]))
+        headers = [_JSON, _BY, *traced(step, tenant, directive), format_header(step.write_format)]
+        step.emit(topics.SIGNALS, step.lane, (name, event, headers))
+
+
+def _note(step: Step, tenant: str, directive: Directive) -> None:
+    """Note for telemetry where a directive stands; of one that failed, all that can be said."""
+    # Whoever asks can ask for anything; what is counted is a closed set.
+    kind = directive.name if directive.name in kinds.BY_NAME else "unknown"
+    step.ended[kind, directive.status] = step.ended.get((kind, directive.status), 0) + 1
+    if directive.status is Status.FAILED or directive.status is Status.REJECTED:
+        metadata = {"kind": kind, "key": directive.key, "error": directive.error}
+        event, measurements = events.DIRECTIVE_REJECTED, {}
+        if directive.status is Status.FAILED:
+            event, measurements = events.DIRECTIVE_FAILED, {"late_seconds": _late_ms(step, directive) / 1_000}
+        step.tell(event, measurements, metadata, hop=HOP, tenant=tenant, id=directive.id)
+
+
+def _late_ms(step: Step, directive: Directive) -> int:
+    return max(0, step.now_ms - directive.due_ms) if directive.due_ms else 0
 
 
 def _wake(step: Step) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 from processors.directives import requester
 from processors.directives.names import EXPIRES, KEY, NOT_BEFORE, REQUESTER, SIGNATURE
 from processors.directives.record import KEY_CHARACTERS_MAX, Directive
+from processors.telemetry import trace
 from processors.vocabulary.ids import digest
 from processors.vocabulary.reasons import Problem
 from processors.vocabulary.signal import Scalar, Signal, attributes, data_of
@@ -68,6 +69,7 @@ def asked_of(signal: Signal, now_ms: int, key: bytes = b"", granted: Collection[
         due_ms=_moment(found, NOT_BEFORE, problems),
         expires_ms=_moment(found, EXPIRES, problems),
         granted=tuple(sorted(granted)) if signed is None else signed.granted,
+        trace=(trace.of_headers(signal.headers) or trace.of_event(signal) or b"").decode(),
     )
     if directive.expires_ms and directive.expires_ms <= max(now_ms, directive.due_ms):
         problems.append(Problem(EXPIRES, "lies before the moment at which it could be carried out"))

@@ -54,6 +54,8 @@ class Directive(msgspec.Struct, array_like=True, gc=False):
     """Of one that runs: how far it has come, in its kind's own words."""
     granted: tuple[str, ...] = ()
     """What its requester may: it counts when the directive is carried out, too."""
+    trace: str = ""
+    """The context that it came with: it may end long after the record is gone that carried it."""
 
 
 class Head(msgspec.Struct, array_like=True, gc=False):

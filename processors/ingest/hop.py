@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from processors.dead_letters import condemn, set_aside
-from processors.ingest import queue, types
+from processors.ingest import business, queue, types
 from processors.ingest.door import Door, IngestSettings
 from processors.ingest.replay import Replay, line_of
 from processors.ingest.tenant import HOP, Account, Over, Status
 from processors.step import CulpritError, Outcome, Step, format_header
-from processors.telemetry import trace
+from processors.telemetry import spans, trace
+from processors.telemetry.events import FROM_SIGNALS
 from processors.vocabulary import envelope, rules, topics
 from processors.vocabulary import headers as names
 from processors.vocabulary.ids import coordinate_id, digest
@@ -211,15 +212,25 @@ def _once(
         step.overlay.remember(HOP, member, step.now_ms)
     account.handled += 1
     account.batch_handled += 1
+    if signal.type in FROM_SIGNALS:
+        business.tell(step, signal, member)
     value, headers = _enriched(topics.SIGNALS_IN, record, signal, member)
     if signal.headers:
         headers = [header for header in headers if header[0] not in names.OURS]
     if (traceparent := trace.sampled(signal)) is not None:
-        headers = _traced(step, record, signal, member, headers, traceparent)
+        headers = _traced(
+            step, (topics.SIGNALS_IN, record), signal, headers, traceparent, "" if replay is None else replay.id
+        )
+    elif record.timestamp < step.slow_before_ms:
+        _note(step, (topics.SIGNALS_IN, record), signal, member, trace.Why.SLOW, "" if replay is None else replay.id)
+    elif replay is not None:
+        _note(step, (topics.SIGNALS_IN, record), signal, member, trace.Why.REPLAYED, replay.id)
     headers.append((names.CAME, _came(record)))
     headers.append(format_header(step.write_format))
     if replay is not None:
         replay.account.handled += 1
+        again = (HOP, signal.tenant, replay.id)
+        step.replayed[again] = step.replayed.get(again, 0) + 1
         headers.append((names.REPLAYED, replay.id.encode()))
     step.emit(topics.SIGNALS, step.lane, (signal.tenant.encode(), value, headers))
     step.handled_ms.append(record.timestamp)
@@ -235,31 +246,26 @@ def _came(record: Record) -> bytes:
 
 
 def _traced(
-    step: Step,
-    record: Record,
-    signal: Signal,
-    member: bytes,
-    headers: list[Header],
-    traceparent: bytes,
+    step: Step, found: tuple[str, Record], signal: Signal, headers: list[Header], traceparent: bytes, replay: str = ""
 ) -> list[Header]:
     """Note a sampled signal's span, and hand its trace on to who reads the output."""
-    span_id = digest(HOP.encode(), member.hex().encode())[:8].hex()
     if len(step.spans) < trace.SPANS_MAX:
-        step.spans.append(
-            trace.Span(
-                trace_id=traceparent[3:35].decode(),
-                parent_id=traceparent[36:52].decode(),
-                span_id=span_id,
-                topic=record.topic,
-                partition=record.partition,
-                offset=record.offset,
-                tenant=signal.tenant,
-                signal_id=signal.id,
-                began_ms=record.timestamp,
-            )
-        )
+        why = trace.Why.SLOW if found[1].timestamp < step.slow_before_ms else trace.Why.SAMPLED
+        span = spans.processed(HOP, traceparent, found, signal, step.now_ms, why=why, replay=replay)
+        step.spans.append(span)
+        span_id = span.span_id
+    else:
+        step.spans_dropped += 1
+        span_id = spans.span_id_of(HOP, traceparent, *found)
     kept = [header for header in headers if header[0] != trace.TRACEPARENT]
     return [*kept, trace.hop_header(traceparent, span_id)]
+
+
+def _note(step: Step, found: tuple[str, Record], signal: Signal, member: bytes, why: trace.Why, replay: str) -> None:
+    """Note a span of a signal that nobody sampled, if there is room. What it hands on stays as it is."""
+    if step.may_note():
+        traceparent = spans.unsampled(signal, member)
+        step.spans.append(spans.processed(HOP, traceparent, found, signal, step.now_ms, why=why, replay=replay))
 
 
 def _enriched(topic: str, record: Record, signal: Signal, member: bytes) -> tuple[bytes | None, list[Header]]:
@@ -274,8 +280,7 @@ def _enriched(topic: str, record: Record, signal: Signal, member: bytes) -> tupl
         additions["correlationid"] = additions.get("id") or signal.id
     if absent & Absent.TRACEPARENT:
         carried = trace.of_headers(signal.headers) if signal.headers else None
-        own = member.hex()
-        additions["traceparent"] = carried.decode() if carried else f"00-{own}-{own[:16]}-00"
+        additions["traceparent"] = (carried or trace.derived(member)).decode()
     return envelope.enrich(signal, additions)
 
 
@@ -287,6 +292,15 @@ def _commands(step: Step, decoded: list[tuple[Record, Signal, bytes]]) -> None:
             continue
         value, headers = _enriched(topics.COMMANDS, record, signal, member)
         headers = [header for header in headers if header[0] not in names.OURS]
+        redriven = names.last(record.headers, names.REDRIVEN) if record.headers else None
+        if (traceparent := trace.sampled(signal)) is not None:
+            headers = _traced(step, (topics.COMMANDS, record), signal, headers, traceparent)
+        elif record.timestamp < step.slow_before_ms:
+            _note(step, (topics.COMMANDS, record), signal, member, trace.Why.SLOW, "")
+        elif redriven is not None:
+            _note(
+                step, (topics.COMMANDS, record), signal, member, trace.Why.REPLAYED, redriven.decode(errors="replace")
+            )
         headers.append(format_header(step.write_format))
         step.emit(topics.DIRECTIVES, step.lane, (signal.tenant.encode(), value, headers))
         step.count(HOP, signal.tenant, Outcome.HANDLED)

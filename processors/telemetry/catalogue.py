@@ -1,8 +1,13 @@
 """Every metric, declared once: name, kind, labels, buckets, and what it says."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import product
 from typing import Final
+
+from processors import HOPS
+from processors.vocabulary.reasons import Reason
 
 LATENCY_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 BATCH_RECORDS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
@@ -28,10 +33,12 @@ class Metric:
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
+    begins: tuple[tuple[str, ...], ...] = ()
+    """Label values that are shown as 0 from the start: what is first seen as 1 has not increased for anybody."""
 
 
-def _counter(name: str, text: str, *labels: str) -> Metric:
-    return Metric(name, Kind.COUNTER, text, labels)
+def _counter(name: str, text: str, *labels: str, begins: Iterable[tuple[str, ...]] = ()) -> Metric:
+    return Metric(name, Kind.COUNTER, text, labels, begins=tuple(begins))
 
 
 def _gauge(name: str, text: str, *labels: str) -> Metric:
@@ -44,7 +51,13 @@ def _histogram(name: str, text: str, *labels: str, buckets: tuple[float, ...] = 
 
 SIGNALS: Final = _counter("hopline_signals_total", "Records that a hop ended, by outcome.", "hop", "tenant", "outcome")
 HOP_INPUT: Final = _counter("hopline_hop_input_total", "Records that came to a hop.", "hop")
-DEAD_LETTERS: Final = _counter("hopline_dead_letters_total", "Records set aside, by reason.", "hop", "reason")
+DEAD_LETTERS: Final = _counter(
+    "hopline_dead_letters_total",
+    "Records set aside, by reason.",
+    "hop",
+    "reason",
+    begins=product(HOPS, map(str, Reason)),
+)
 TENANTS_OVERFLOW: Final = _counter(
     "hopline_tenants_overflow_total", "Records counted under `_other` for want of a tenant label.", "hop"
 )
@@ -70,6 +83,7 @@ TAKEOVERS: Final = _counter("hopline_takeovers_total", "Lanes taken over, by how
 TAKEOVER_DURATION: Final = _histogram("hopline_takeover_seconds", "From the wish to take a lane to its first fetch.")
 HOP_FAILURES: Final = _counter("hopline_hop_failures_total", "Batches on which a hop raised or timed out.", "lane")
 STATE_BYTES: Final = _gauge("hopline_state_bytes", "Local state on disk.")
+DISK_FREE: Final = _gauge("hopline_disk_free_bytes", "Room that is left on the disk of the local state.")
 RESTORE_PROGRESS: Final = _gauge("hopline_restore_progress_ratio", "How much of the changelog has been read.", "lane")
 LEDGER_MISMATCH: Final = _gauge(
     "hopline_ledger_mismatch_records", "Records in less records accounted for.", "hop", "lane"
@@ -89,7 +103,9 @@ GATEWAY_BUCKETS: Final = _gauge(
     "hopline_gateway_buckets", "Token buckets that are kept; those that are full go bit by bit."
 )
 GATEWAY_CUT: Final = _counter("hopline_gateway_cut_connections_total", "Connections cut because answers were not read.")
-GATEWAY_REQUESTS: Final = _counter("hopline_gateway_requests_total", "Requests at the gateway, by status.", "status")
+GATEWAY_REQUESTS: Final = _counter(
+    "hopline_gateway_requests_total", "Requests at the gateway, by status.", "status", begins=(("500",), ("503",))
+)
 GATEWAY_DURATION: Final = _histogram("hopline_gateway_request_seconds", "From a request's head to its answer.")
 GATEWAY_INFLIGHT: Final = _gauge("hopline_gateway_inflight", "Events that wait for Kafka.")
 HISTORY_LAG: Final = _gauge("hopline_history_lag_seconds", "How far history is behind the topics.")
@@ -102,7 +118,9 @@ GATEWAY_DENIED: Final = _counter(
 GATEWAY_KEYS: Final = _gauge("hopline_gateway_keys", "API keys that the gateway knows.")
 
 # What each hop does, beside the above.
-HOP_ERRORS: Final = _counter("hopline_hop_errors_total", "Batches and records on which a hop raised.", "hop")
+HOP_ERRORS: Final = _counter(
+    "hopline_hop_errors_total", "Batches and records on which a hop raised.", "hop", begins=zip(HOPS)
+)
 SLOW: Final = _counter("hopline_slow_total", "Records that took longer than `slow_seconds`.", "hop")
 DEFERRED: Final = _gauge("hopline_deferred_records", "Records that wait for their tenant's turn.", "lane")
 DIRECTIVES: Final = _counter(
@@ -144,6 +162,11 @@ LEDGER_CHECKED: Final = _gauge(
 )
 LEDGER_COMMITS: Final = _counter("hopline_ledger_checked_commits_total", "Commits whose books were checked.")
 LEDGER_BEHIND: Final = _gauge("hopline_ledger_checked_behind_records", "Records that the check has not read yet.")
+LEDGER_SKIPPED: Final = _counter(
+    "hopline_ledger_checked_skipped_total",
+    "Commits left out, for the check was too far behind or something was missed.",
+)
+LEDGER_FINDINGS: Final = _counter("hopline_ledger_checked_findings_total", "What the check has found.", "fault")
 
 # Telemetry about telemetry.
 EVENTS: Final = _counter("hopline_telemetry_events_total", "Events told to the topic.", "event")
@@ -154,6 +177,15 @@ SPANS: Final = _counter("hopline_spans_total", "Spans by what became of them.", 
 WATCH_SERIES: Final = _gauge("hopline_watch_series", "Series that the watch keeps.")
 WATCH_REFUSED: Final = _counter("hopline_watch_refused_series_total", "Series not kept for want of room.")
 WATCH_BEHIND: Final = _gauge("hopline_watch_behind_seconds", "Age of the newest sample that the watch has taken in.")
+WATCH_IN_CHARGE: Final = _gauge(
+    "hopline_watch_in_charge", "1 for the watch that judges and tells, 0 for one that stands by."
+)
+WATCH_PART_FAILURES: Final = _counter(
+    "hopline_watch_part_failures_total", "Times that a part of the watch failed.", "part"
+)
+WATCH_QUERIES: Final = _counter(
+    "hopline_watch_queries_total", "Questions to the watch, by what became of them.", "result"
+)
 
 # Alerts.
 ALERT_THRESHOLD: Final = _gauge(

@@ -6,7 +6,7 @@ from typing import Any
 import faust
 
 from processors.directives import DirectivesHop, requester
-from streams import secret
+from streams import alert_rules, secret
 from streams.agents import host
 from streams.settings import Settings
 
@@ -17,8 +17,9 @@ def hop(settings: Settings) -> DirectivesHop:
     """Return the pure hop that this agent carries out."""
     if not secret.is_given(settings):
         log.warning("no secret_key is set: directives that are asked for through a gateway that has one are rejected")
-        return DirectivesHop(settings.directives())
-    return DirectivesHop(settings.directives(secret.derived(settings, requester.PURPOSE)))
+        return DirectivesHop(settings.directives(alerts=alert_rules.thresholds()))
+    key = secret.derived(settings, requester.PURPOSE)
+    return DirectivesHop(settings.directives(key, alert_rules.thresholds()))
 
 
 def declare(app: faust.App, settings: Settings) -> Any:

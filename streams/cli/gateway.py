@@ -1,9 +1,8 @@
 """`hopline gateway`: the HTTP gateway against the cluster, in this process."""
 
-import logging
-
 import click
 
+from streams import logs
 from streams.cli.access import access, run
 from streams.gateway import service
 
@@ -12,5 +11,5 @@ from streams.gateway import service
 def gateway() -> None:
     """Serve `POST /v1/signals` until told to stop: CloudEvents, structured, binary or in batches."""
     at = access()
-    logging.getLogger().setLevel(at.settings.log_level)
+    logs.begin(at.settings, "gateway")
     run(service.run(at.settings, at.kafka.bootstrap, announce=lambda url: click.echo(f"the gateway listens on {url}")))

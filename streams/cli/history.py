@@ -1,12 +1,12 @@
 """`hopline history`: run the projection, say how far it is, build it anew from the topics."""
 
 import asyncio
-import logging
 import signal
 import sys
 
 import click
 
+from streams import logs
 from streams.cli.access import Access, access, loaded, run
 from streams.cli.errors import CommandError
 from streams.cli.output import json_option, moment, print_json, print_table, size
@@ -29,7 +29,7 @@ def history() -> None:
 def run_() -> None:
     """Project what is committed until told to stop; `hopline up` runs one by itself."""
     at = access()
-    logging.getLogger().setLevel(at.settings.log_level)
+    logs.begin(at.settings, "history")
     click.echo(f"history is written to {home_of(at.settings).where}; Ctrl-C stops it")
     run(serve(at.settings, at.kafka.bootstrap, tell=lambda text: click.echo(text, err=True), patient=False))
 

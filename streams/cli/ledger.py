@@ -1,29 +1,48 @@
-"""`hopline ledger`: what became of every record, by hop and lane; `--verify` counts the topics and compares."""
+"""`hopline ledger`: what became of every record, by hop and lane, and whether the topics hold what it says.
 
+`--verify` counts the topics from their beginning. `--since` and `--watch` judge commit by commit: what each stepped,
+what it wrote, where its records ended.
+"""
+
+import json
+import logging
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from processors.lane import IN, ledger_mismatches
+from processors.ledger import EXPLAINED, Finding
 from processors.position import Position
 from processors.step import Outcome
 from streams.audit import Audit, audit
 from streams.changelog import open_changelog
-from streams.cli.access import Access, access, run
-from streams.cli.errors import FAILED
+from streams.cli.access import Access, access, quiet, run
+from streams.cli.errors import FAILED, MISUSED, CommandError
+from streams.cli.moments import moment_or_ago_ms
 from streams.cli.output import json_option, print_json, print_table
+from streams.ledger import once
+from streams.ledger.check import note_of
 
+_DAY_SECONDS: Final = 86_400.0
 _TERMS = (IN, *(outcome.value for outcome in Outcome))
 
 
 @click.command()
 @click.option("--verify", is_flag=True, help="Count the topics with an own reader, and compare. Reads all of them.")
+@click.option("--since", default=None, help="Judge each commit since: RFC 3339, or such as 15m, 2h, 3d ago.")
+@click.option("--watch", is_flag=True, help="Judge what is committed from now on, until Ctrl-C.")
+@click.option("--seconds", type=click.FloatRange(1, _DAY_SECONDS), help="With --watch: for so long.")
 @json_option
-def ledger(*, verify: bool, as_json: bool) -> None:
+def ledger(*, verify: bool, since: str | None, watch: bool, seconds: float | None, as_json: bool) -> None:
     """Show for each hop and lane what came in and what became of it. Exit code 1 if something is unaccounted for."""
+    if seconds is not None and not watch:
+        raise CommandError("--seconds says how long to watch", "add --watch", code=MISUSED)
     at = access()
+    if watch or since is not None:
+        _judge(at, moment_or_ago_ms("--since", since), watch=watch, seconds=seconds, as_json=as_json)
+        return
     positions = run(_positions(at))
     found = run(audit(at.kafka, at.topics, at.lanes, at.settings.ingest().policy)) if verify else None
     rows = [_row(lane, hop, position.ledger) for lane, position in positions.items() for hop in _hops(position)]
@@ -36,6 +55,27 @@ def ledger(*, verify: bool, as_json: bool) -> None:
     else:
         _print(rows, found, balanced=balanced)
     if not balanced:
+        sys.exit(FAILED)
+
+
+def _judge(at: Access, since_ms: int | None, *, watch: bool, seconds: float | None, as_json: bool) -> None:
+    """Judge commits one by one, and say what is wrong as soon as it is found."""
+    limit = (seconds or _DAY_SECONDS) if watch else None
+    quiet()
+    # The check says in its own way what is wrong.
+    logging.getLogger("streams.ledger").setLevel(logging.CRITICAL)
+
+    def say(finding: Finding) -> None:
+        click.echo(json.dumps(note_of(finding)) if as_json else f"{finding}\n  {EXPLAINED[finding.fault]}")
+
+    found = run(once.check(at.kafka, at.topics, at.lanes, since_ms=since_ms, seconds=limit, told=say))
+    summary = {"judged": found.judged, "left_out": found.skipped, "findings": len(found.findings)}
+    if as_json:
+        print_json({"balanced": not found.findings, **summary})
+    else:
+        click.echo(f"{found.judged} commits judged, {found.skipped} left out, {len(found.findings)} findings")
+        click.echo("nothing is wrong" if not found.findings else "NOT balanced")
+    if found.findings:
         sys.exit(FAILED)
 
 

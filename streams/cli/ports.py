@@ -1,6 +1,7 @@
 """Find ports for what we start: the settings' own, or free ones near them where those are taken."""
 
 import socket
+from collections.abc import Collection
 from typing import Final
 
 from streams.cli.errors import CommandError
@@ -9,14 +10,15 @@ from streams.settings import Loaded
 TRIES_MAX: Final = 200
 
 
-def choose(found: Loaded, name: str, count: int = 1) -> tuple[int, bool]:
+def choose(found: Loaded, name: str, count: int = 1, *, given: Collection[int] = ()) -> tuple[int, bool]:
     """Return the first of `count` free ports in a row, and whether it is the setting's own.
 
-    A port that somebody asked for is not replaced by another one: then `CommandError` says so.
+    Those `given` to others before are not free, though nobody listens there yet. A port that somebody asked for is not
+    replaced by another one: then `CommandError` says so.
     """
     settings = found.settings
     wanted: int = getattr(settings, name)
-    if wanted and _are_free(settings.host, wanted, count):
+    if wanted and _are_free(settings.host, wanted, count, given):
         return wanted, True
     if wanted and found.sources[name] != "default":
         raise CommandError(
@@ -25,7 +27,7 @@ def choose(found: Loaded, name: str, count: int = 1) -> tuple[int, bool]:
         )
     start = wanted or _any_free(settings.host)
     for port in range(start, min(start + TRIES_MAX * count, 65_536 - count), count):
-        if _are_free(settings.host, port, count):
+        if _are_free(settings.host, port, count, given):
             return port, False
     raise CommandError(
         f"no free port near {start} on {settings.host}", f"set HOPLINE_{name.upper()} to one that is free"
@@ -43,8 +45,8 @@ def _any_free(host: str) -> int:
         return port
 
 
-def _are_free(host: str, first: int, count: int) -> bool:
-    return all(_is_free(host, port) for port in range(first, first + count))
+def _are_free(host: str, first: int, count: int, given: Collection[int]) -> bool:
+    return all(port not in given and _is_free(host, port) for port in range(first, first + count))
 
 
 def _is_free(host: str, port: int) -> bool:

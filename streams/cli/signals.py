@@ -3,15 +3,14 @@
 import csv
 import json
 import sys
-import time
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import click
 
 from streams.cli.access import loaded, run
 from streams.cli.errors import FAILED, MISUSED, CommandError
+from streams.cli.moments import moment_or_ago_ms
 from streams.cli.output import json_option, moment, print_json, print_table
 from streams.history.causality import DEPTH_MAX, NODES_MAX, Graph
 from streams.history.filters import Filter, FilterError
@@ -24,7 +23,6 @@ T = TypeVar("T")
 
 SECONDS_MAX: Final = 30.0
 DATA_CHARACTERS_MAX: Final = 60
-_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 _FILTERS: Final = (
     click.option("--tenant", default=None, help="Only this tenant's."),
@@ -150,20 +148,7 @@ def _asked(question: Callable[[History], Coroutine[Any, Any, T]]) -> T:
 
 def _filter(asked: dict[str, str | None]) -> Filter:
     since, until = asked.pop("since"), asked.pop("until")
-    return Filter(since_ms=_moment_ms("--since", since), until_ms=_moment_ms("--until", until), **asked)
-
-
-def _moment_ms(name: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    if text[:-1].isascii() and text[:-1].isdigit() and text[-1] in _UNITS and len(text) < DATA_CHARACTERS_MAX:
-        return int((time.time() - int(text[:-1]) * _UNITS[text[-1]]) * 1_000)
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        remedy = "write such as 2026-11-21T10:00:00Z, or 15m, 2h, 3d for so long ago"
-        raise CommandError(f"{name} {text!r} is no time", remedy, code=MISUSED) from error
-    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1_000)
+    return Filter(since_ms=moment_or_ago_ms("--since", since), until_ms=moment_or_ago_ms("--until", until), **asked)
 
 
 def _unknown(ref: str) -> CommandError:

@@ -1,4 +1,4 @@
-"""Everything on one machine: Kafka, topics, workers, the gateway, a source; brought up and taken down in order."""
+"""Everything on one machine: Kafka, topics, workers, gateway, history, watch, source; brought up and ended in order."""
 
 import asyncio
 import fcntl
@@ -28,6 +28,8 @@ READY_POLL_SECONDS: Final = 0.1
 REQUEST_SECONDS_MAX: Final = 5.0
 BROKER_LOOK_SECONDS: Final = 1.0
 LOCK: Final = "up.lock"
+_PORTS: Final = {"web_port": True, "gateway_port": False, "history_port": False, "watch_port": False}
+"""Settings of ports, and whether each worker has one of its own."""
 _OK: Final = 200
 
 Tell = Callable[[str], None]
@@ -43,6 +45,7 @@ class Stack:
         self.bootstrap = ""
         self.gateway_url = ""
         self.history_url = ""
+        self.watch_url = ""
         self.worker_urls: tuple[str, ...] = ()
         self._found = found
         self._processes = processes
@@ -56,6 +59,7 @@ class Stack:
         self._workers: list[Keeper] = []
         self._gateway: Keeper | None = None
         self._history: Keeper | None = None
+        self._watching: Keeper | None = None
         self._source: Keeper | None = None
 
     @property
@@ -71,7 +75,7 @@ class Stack:
     @property
     def keepers(self) -> list[Keeper]:
         """All programs that are kept running."""
-        return [*self._workers, *filter(None, (self._gateway, self._history, self._source))]
+        return [*self._workers, *filter(None, (self._gateway, self._history, self._watching, self._source))]
 
     async def __aenter__(self) -> Self:
         require_loopback(self.settings.host)
@@ -97,40 +101,43 @@ class Stack:
             replication=settings.replication,
             min_insync_replicas=settings.min_insync_replicas,
         )
-        web, own_web = ports.choose(self._found, "web_port", self._processes)
-        gateway, own_gateway = ports.choose(self._found, "gateway_port")
-        history, own_history = ports.choose(self._found, "history_port")
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        self.worker_urls = tuple(f"http://{host}:{web + slot}" for slot in range(self._processes))
-        self.gateway_url = f"http://{host}:{gateway}"
-        self.history_url = f"http://{host}:{history}"
-        for wanted, chosen, own in (
-            (settings.web_port, web, own_web),
-            (settings.gateway_port, gateway, own_gateway),
-            (settings.history_port, history, own_history),
-        ):
-            if wanted and not own:
-                self._tell(f"port {wanted} is taken; {chosen} is used instead")
+        chosen = self._choose_ports()
         self._environment = {
             **os.environ,
             "HOPLINE_KAFKA": self.bootstrap,
             "HOPLINE_DATA_DIR": str(self._data_dir),
-            "HOPLINE_WEB_PORT": str(web),
-            "HOPLINE_GATEWAY_PORT": str(gateway),
+            **{f"HOPLINE_{name.upper()}": str(port) for name, port in chosen.items()},
             **secret.environment(settings),
-            "HOPLINE_HISTORY_PORT": str(history),
             **self._overrides,
         }
         self._workers = [self._keeper(f"worker-{slot}", ("streams.worker",), slot) for slot in range(self._processes)]
         self._gateway = self._keeper("gateway", ("streams.gateway",), 0)
-        # Nobody waits for it: the pipeline is ready without.
+        # Nobody waits for these: the pipeline is ready without.
         self._history = self._keeper("history", ("streams.history",), 0)
+        self._watching = self._keeper("watch", ("streams.watch",), 0)
         for keeper in self.keepers:
             keeper.begin()
         self._leave_word()
         await self._until_ready()
         # Once more: now the processes' ids are known.
         self._leave_word()
+
+    def _choose_ports(self) -> dict[str, int]:
+        """Return the ports by their settings' names; say which had to be other ones than those."""
+        settings, found, given = self.settings, dict[str, int](), set[int]()
+        for name, one_each in _PORTS.items():
+            wanted: int = getattr(settings, name)
+            count = self._processes if one_each else 1
+            found[name], own = ports.choose(self._found, name, count, given=given)
+            given.update(range(found[name], found[name] + count))
+            if wanted and not own:
+                self._tell(f"port {wanted} is taken; {found[name]} is used instead")
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        self.worker_urls = tuple(f"http://{host}:{found['web_port'] + slot}" for slot in range(self._processes))
+        self.gateway_url = f"http://{host}:{found['gateway_port']}"
+        self.history_url = f"http://{host}:{found['history_port']}"
+        self.watch_url = f"http://{host}:{found['watch_port']}"
+        return found
 
     async def _start_broker(self) -> str:
         settings = self.settings
@@ -217,13 +224,14 @@ class Stack:
                 broker_pid=self._broker.pid if self._broker else None,
                 gateway_url=self.gateway_url,
                 worker_urls=self.worker_urls,
+                watch_url=self.watch_url,
                 pids={keeper.program.name: keeper.pid for keeper in self.keepers if keeper.pid is not None},
             ),
         )
 
     async def stop(self) -> None:
         """Stop the source, the gateway, the workers and the broker, in this order, each within a bounded time."""
-        for group in ([self._source], [self._gateway], self._workers, [self._history]):
+        for group in ([self._source], [self._gateway], self._workers, [self._history, self._watching]):
             await asyncio.gather(*(keeper.stop() for keeper in group if keeper is not None))
         if self._watch is not None:
             self._watch.cancel()

@@ -100,10 +100,12 @@ def _where(stack: Stack, *, demo: bool) -> list[str]:
         "",
         f"  Kafka    {stack.bootstrap}",
         f"  gateway  {url}/v1/signals  (POST; also /healthz /readyz /metrics)",
+        f"  console  {url}/console/",
         *[f"  worker   {worker}/metrics  (also /healthz /readyz /lanes)" for worker in stack.worker_urls],
         f"  history  {stack.history_url}/metrics  (also /healthz /readyz; `hopline signals search`)",
+        f"  watch    {stack.watch_url}/metrics  (also /healthz /readyz; `hopline top`, `hopline alerts list`)",
         f"  logs     {stack.logs}",
-        "  try      " + ", ".join(f"{prefix}hopline {name}" for name in ("tail", "topics", "tenants list", "ledger")),
+        "  try      " + ", ".join(f"{prefix}hopline {name}" for name in ("top", "tail", "alerts list", "ledger")),
         ""
         if demo
         else "  there is no demo source; `hopline send --tenant you --type com.example.hello` sends a signal",

@@ -12,7 +12,7 @@ from typing import Final
 import uvloop
 from aiokafka.errors import KafkaError
 
-from streams import cluster
+from streams import cluster, logs
 from streams.demo.mix import stream
 from streams.demo.source import Source
 from streams.settings import Settings, SettingsError, load
@@ -48,7 +48,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         settings = load().settings
-        logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        logs.begin(settings, "source")
         uvloop.run(_run(settings, options))
     except (SettingsError, cluster.NoClusterError) as error:
         sys.stderr.write(f"error: {error}\n")

@@ -7,7 +7,7 @@ from typing import Final
 
 import uvloop
 
-from streams import cluster
+from streams import cluster, logs
 from streams.admin import KafkaAwayError, TopicMismatchError, TopicsMissingError
 from streams.gateway.errors import NotLoopbackError, PortTakenError
 from streams.gateway.service import run
@@ -24,7 +24,7 @@ def main() -> int:
     """Run it; return the exit code."""
     try:
         settings = load().settings
-        logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        logs.begin(settings, "gateway")
         log = logging.getLogger("streams.gateway")
         bootstrap = cluster.bootstrap(settings)
         gc.collect()

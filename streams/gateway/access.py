@@ -31,8 +31,8 @@ from streams.settings import Settings
 
 log = logging.getLogger(__name__)
 
-GUARDED: Final = "/v1/"
-"""What asks for a key stands under this path."""
+GUARDED: Final = ("/v1/", "/api/")
+"""What asks for a key stands under these paths."""
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 NOT_READ_RETRY_AFTER_MS: Final = 1_000
 _FORBIDDEN: Final = "forbidden"

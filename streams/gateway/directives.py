@@ -26,6 +26,7 @@ from processors.vocabulary.reasons import Problem, Rejected
 from processors.vocabulary.record import Header, PlainRecord
 from processors.vocabulary.signal import CONTENT_TYPE
 from processors.vocabulary.timestamps import rfc3339
+from streams import logs
 from streams.gateway import problems
 from streams.gateway.access import Access, idempotency_key
 from streams.gateway.caller import KEY as CALLER
@@ -35,6 +36,7 @@ from streams.gateway.intake import Entry
 from streams.gateway.limits import Body, Load, RefusedError
 from streams.gateway.outlet import Outlet, OutletError, Written
 from streams.gateway.problems import Failure
+from streams.gateway.traces import Traces
 
 PATH: Final = "/v1/directives"
 KINDS_PATH: Final = "/v1/directive-kinds"
@@ -80,7 +82,16 @@ class _Ready:
 class Directives:
     """The routes, and what they need."""
 
-    def __init__(self, outlet: Outlet, access: Access, ends: Ends, load: Load, requester_key: bytes) -> None:
+    def __init__(
+        self,
+        outlet: Outlet,
+        access: Access,
+        ends: Ends,
+        load: Load,
+        requester_key: bytes,
+        traces: Traces | None = None,
+    ) -> None:
+        self._traces = traces or Traces(None, 0)
         self._outlet = outlet
         self._access = access
         self._ends = ends
@@ -135,8 +146,9 @@ class Directives:
             if not ready.is_mine(known):
                 raise RefusedError(_used(directive.key))
             return _answer(known)
+        logs.add(tenant=tenant, directive=directive.key)
         with self._ends.waiting(tenant, directive.key) as lines:
-            written = await self._write(ready.entry)
+            written = await self._write(request, ready.entry)
             end = await _end(lines, ready, wait_seconds)
         if end is not None:
             return _answer(end)
@@ -179,12 +191,12 @@ class Directives:
         mark = requester.mark_of(self._requester_key, asked.directive.fingerprint)
         return _Ready(asked, Entry(id_, tenant, signal.source, value, headers, topics.COMMANDS), mark)
 
-    async def _write(self, entry: Entry) -> Written:
+    async def _write(self, request: web.Request, entry: Entry) -> Written:
         if self._outlet.away:
             raise RefusedError(problems.away(f"{self._outlet.away} Nothing was asked for.", RETRY_AFTER_MS))
         with self._load.holding(1):
             try:
-                (written,) = await self._outlet.send([entry])
+                (written,) = await self._traces.send(request, self._outlet, [entry])
             except OutletError as error:
                 written = error
         if isinstance(written, OutletError):

@@ -7,7 +7,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -77,6 +78,20 @@ class Span:
     """Of each lane."""
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """For a view whose taking in is work: a thread that does it, and how many records at a time."""
+
+    thread: Executor
+    records_max: int
+
+
+def _take_all(take: Callable[[Any], None], batches: Iterable[Sequence[Any]]) -> None:
+    for records in batches:
+        for record in records:
+            take(record)
+
+
 class Follower:
     """Follows one topic in the background. Start it, look at `behind`, close it."""
 
@@ -89,6 +104,7 @@ class Follower:
         lanes: int,
         view: View,
         span: Span | None = None,
+        turn: Turn | None = None,
     ) -> None:
         self._kafka = kafka
         self._topics = topics
@@ -97,6 +113,7 @@ class Follower:
         self._lanes = lanes
         self._view = view
         self._span = span or Span()
+        self._turn = turn
         self._task: asyncio.Task[None] | None = None
         self.behind = f"{self._topic} has not been read yet."
         """Why what is known may be old; empty while it is not."""
@@ -156,9 +173,15 @@ class Follower:
 
     async def _take(self, consumer: AIOKafkaConsumer) -> None:
         take: Callable[[Any], None] = self._view.take
-        for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
-            for record in records:
-                take(record)
+        if self._turn is None:
+            for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
+                for record in records:
+                    take(record)
+            return
+        found = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._turn.records_max)
+        if found:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._turn.thread, _take_all, take, list(found.values()))
 
     async def _starts(
         self, consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]

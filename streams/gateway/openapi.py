@@ -7,6 +7,7 @@ from processors.validation import schemas
 from processors.vocabulary.limits import SIGNAL_BYTES_MAX
 from processors.vocabulary.reasons import Reason
 from streams.gateway import openapi_more as more
+from streams.gateway import openapi_watch
 
 VERSION: Final = "3.1.0"
 STRUCTURED: Final = "application/cloudevents+json"
@@ -102,7 +103,8 @@ _PROBLEM_TEXTS: Final = {
     "415": "Neither a CloudEvent nor a batch of them, or compressed.",
     "429": "More than this caller may send, a pause after invalid requests, or the gateway is full.",
     "500": "A bug of the gateway; its log says how.",
-    "503": "Kafka or history cannot be reached; nothing that was accepted is lost. An event of unknown fate is named.",
+    "503": "Kafka, history or the watch cannot be reached; nothing that was accepted is lost. "
+    "An event of unknown fate is named.",
 }
 _RETRY: Final = {
     "Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "seconds; `retry_after_ms` is exact"}
@@ -207,6 +209,7 @@ def document() -> _Map:
         "servers": [{"url": "/"}],
         "paths": {
             **more.paths(_failing),
+            **openapi_watch.paths(_failing),
             SIGNALS: {"post": _signals(), "get": more.search(_failing)},
             "/v1/schemas": {"get": {**_reading("All schemas", "Schemas"), "operationId": "listSchemas"}},
             "/v1/schemas/{name}": {"get": schema},
@@ -225,5 +228,8 @@ def document() -> _Map:
             "/readyz": {"get": {**ready, "operationId": "getReadiness"}},
             "/metrics": {"get": {**metrics, "operationId": "getMetrics"}},
         },
-        "components": {"schemas": _schemas() | more.schemas(), "responses": _problem_responses()},
+        "components": {
+            "schemas": _schemas() | more.schemas() | openapi_watch.schemas(),
+            "responses": _problem_responses(),
+        },
     }

@@ -16,6 +16,7 @@ from processors.vocabulary.ids import uuid7
 from processors.vocabulary.partition import lane_of
 from processors.vocabulary.permissions import SIGNAL_WRITE
 from processors.vocabulary.reasons import Rejected
+from streams import logs
 from streams.gateway import intake, problems
 from streams.gateway.access import Access, ids_for
 from streams.gateway.admission import Admission
@@ -30,10 +31,11 @@ from streams.gateway.outlet import Outlet, OutletError, Written
 from streams.gateway.problems import Failure
 from streams.gateway.recent import Accepted, Recent
 from streams.gateway.security import headers_for
+from streams.gateway.traces import Traces
 from streams.keys import redacted
-from streams.metrics import CONTENT_TYPE as METRICS_TYPE
 from streams.metrics import Metrics
 from streams.settings import Settings
+from streams.telemetry import Silence, Tells
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +78,11 @@ class Gateway:
         parts: Sequence[Part] = (),
         access: Access | None = None,
         recent: Recent | None = None,
+        *,
+        tells: Tells | None = None,
+        traces: Traces | None = None,
     ) -> None:
+        self._traces = traces or Traces(None, 0)
         self._parts = parts
         self._recent = Recent() if recent is None else recent
         self.access = access or Access(settings, metrics)
@@ -88,7 +94,7 @@ class Gateway:
         self._headers = headers_for(settings)
         self.admission = Admission(settings, metrics)
         self._discovery = Discovery(self.admission)
-        self._ledger = Ledger(metrics)
+        self._ledger = Ledger(metrics, tells or Silence())
         self._requests = metrics.counter(catalogue.GATEWAY_REQUESTS)
         self._duration = metrics.histogram(catalogue.GATEWAY_DURATION).of()
         metrics.gauge(catalogue.GATEWAY_INFLIGHT).of().set_function(lambda: self.load.events)
@@ -108,6 +114,9 @@ class Gateway:
     async def _answer(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         """Turn every failure into a problem that says what to do, and count the answer."""
         began = time.perf_counter()
+        # The task is the connection's: what the request before was about is over.
+        logs.begin_about(logs.NOTHING)
+        self._traces.begin(request)
         try:
             if not self.access.required:
                 # A page of another site has no key, so where keys are required it gets nowhere.
@@ -127,6 +136,7 @@ class Gateway:
         for name, value in self._headers.items():
             # The page has a policy of its own; two of them would both be in force.
             response.headers.setdefault(name, value)
+        self._traces.end(request, response.status)
         self.admission.finish(request, response)
         self._requests.of(str(response.status)).inc()
         if isinstance(response, web.Response):
@@ -170,8 +180,10 @@ class Gateway:
         found = self._own(caller, intake.single(content_type, request.headers, content, ids, caller.tenant or None))
         if isinstance(found, Failure):
             raise RefusedError(found)
+        logs.add(tenant=found.tenant, signal=found.id)
+        self._traces.join(request, found)
         with self.load.holding(1):
-            (written,) = await self._write([found], offer)
+            (written,) = await self._write(request, [found], offer)
         if isinstance(written, OutletError):
             raise RefusedError(self._unwritten(found, written))
         said = self._accepted(found, written)
@@ -193,7 +205,7 @@ class Gateway:
             for item in found:
                 if isinstance(item, Failure):
                     offer.refused(item.kind)
-            written = iter(await self._write(entries, offer))
+            written = iter(await self._write(request, entries, offer))
         items: list[dict[str, Any]] = []
         for index, item in enumerate(found):
             if isinstance(item, Failure):
@@ -215,9 +227,9 @@ class Gateway:
         said["index"], said["status"] = index, _ACCEPTED
         return said
 
-    async def _write(self, entries: Sequence[Entry], offer: Offer) -> list[Written | OutletError]:
+    async def _write(self, request: web.Request, entries: Sequence[Entry], offer: Offer) -> list[Written | OutletError]:
         try:
-            written = await self._outlet.send(entries)
+            written = await self._traces.send(request, self._outlet, entries)
         except OutletError as error:
             written = [error] * len(entries)
         failed = sum(isinstance(item, OutletError) for item in written)
@@ -257,8 +269,9 @@ class Gateway:
             return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "not ready", "why": why})
         return _json(HTTPStatus.OK, {"status": "ready"})
 
-    async def _show_metrics(self, _request: web.Request) -> web.StreamResponse:
-        return web.Response(body=self._metrics.exposition(), headers={"Content-Type": METRICS_TYPE})
+    async def _show_metrics(self, request: web.Request) -> web.StreamResponse:
+        content, content_type = self._metrics.shown(request.headers.get("Accept", ""))
+        return web.Response(body=content, headers={"Content-Type": content_type})
 
 
 def _refused(offer: Offer, failure: Failure) -> RefusedError:

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
@@ -33,13 +34,18 @@ from streams.gateway.security import Certificate, headers_for
 from streams.gateway.server import Gateway
 from streams.gateway.slow import Watch
 from streams.gateway.tail import Tail
+from streams.gateway.traces import Traces
+from streams.gateway.watching import Watching
 from streams.history.reading import History
 from streams.history.store import home_of
-from streams.keys import Pepper, RedactingFormatter
+from streams.keys import Pepper
 from streams.live.feed import Feed
 from streams.live.reader import LiveReader
 from streams.metrics import PROCESS, Metrics
 from streams.settings import Settings, SettingsError
+from streams.telling import Telling
+from streams.thresholds import follow as follow_thresholds
+from streams.tracing import tracer_of
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +62,6 @@ async def run(settings: Settings, bootstrap: str, *, announce: Callable[[str], N
     Raises `NotLoopbackError`, `PortTakenError`, or what `require_safe` raises.
     """
     await require_safe(settings, bootstrap)
-    _keep_keys_out_of_logs()
     # Its connection errors are told once, by the outlet, instead of at every attempt.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     stop = asyncio.Event()
@@ -99,16 +104,23 @@ class Serving:
         )
         requester_key = secret.derived(settings, requester.PURPOSE) if secret.is_given(settings) else b""
         load = Load(settings.gateway_inflight_max)
-        directives = Directives(self.outlet, self.access, ends, load, requester_key)
+        port = settings.gateway_port or os.getpid()
+        self.telling = Telling(settings, bootstrap, metrics, job="gateway", port=port)
+        self._tracer = tracer_of(settings, metrics, job="gateway", instance=self.telling.instance)
+        traces = Traces(self._tracer, settings.trace_share)
+        directives = Directives(self.outlet, self.access, ends, load, requester_key, traces)
         recent = Recent()
         signals = Signals(History(home_of(settings)), self.access, recent)
+        self.access.uses.tells = self.telling
+        parts = (tail, directives, signals, Watching(settings, self.access), Console())
         self.gateway = Gateway(
-            settings, self.outlet, metrics, (tail, directives, signals, Console()), self.access, recent
+            settings, self.outlet, metrics, parts, self.access, recent, tells=self.telling, traces=traces
         )
         follow = partial(Follower, kafka, settings.topics, lanes=settings.lanes)
         keys = follow(names.ACCESS, view=Several(table, LimitsView(self.gateway.admission.limiter)))
         self.access.behind = lambda: keys.behind
-        self._followers = (keys, follow(names.AUDIT, view=ends, span=span(settings.lanes)))
+        thresholds, _ = follow_thresholds(settings, bootstrap, metrics)
+        self._followers = (keys, follow(names.AUDIT, view=ends, span=span(settings.lanes)), thresholds)
         self.certificate = Certificate(settings)
         self._headers = headers_for(settings)
         self._runner = web.AppRunner(
@@ -148,6 +160,7 @@ class Serving:
         for follower in self._followers:
             follower.start()
         self.access.uses.start(self.outlet)
+        self.telling.start()
         self._watch.start()
         return self
 
@@ -159,7 +172,10 @@ class Serving:
         await self._watch.close()
         await asyncio.gather(*(follower.close() for follower in self._followers))
         await self.access.uses.close()
+        await self.telling.close()
         await self.outlet.close()
+        if self._tracer is not None:
+            await asyncio.to_thread(self._tracer.close)
 
     def _protocol(self) -> asyncio.BaseProtocol:
         server = self._runner.server
@@ -189,12 +205,6 @@ class _Full(asyncio.Protocol):
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.close()
-
-
-def _keep_keys_out_of_logs() -> None:
-    """Let no handler write a key's secret, whatever a library tells of a request."""
-    for handler in logging.getLogger().handlers:
-        handler.setFormatter(RedactingFormatter(handler.formatter or logging.Formatter()))
 
 
 def _preparation(settings: Settings, bootstrap: str) -> Callable[[], Awaitable[object]]:

@@ -8,10 +8,13 @@ from typing import Final, Protocol
 
 import msgspec
 
+from processors.telemetry.event import told
+from processors.telemetry.events import USER_KEY_USED
 from processors.vocabulary import topics
 from processors.vocabulary.access import named
 from streams.gateway.intake import Entry
 from streams.tasks import ended
+from streams.telemetry import Silence, Tells
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +55,7 @@ class Uses:
         self._noted: dict[bytes, int] = {}
         self._task: asyncio.Task[None] | None = None
         self._outlet: Writes | None = None
+        self.tells: Tells = Silence()
 
     def note(self, name: bytes, now_ms: int) -> None:
         """Note that a key was used. Only keys that are known are noted, so their number is bounded."""
@@ -79,6 +83,9 @@ class Uses:
     async def _write(self, outlet: Writes) -> None:
         """Write what is noted. What fails is written with the next use: nothing but this list depends on it."""
         noted, self._noted = self._noted, {}
+        if noted:
+            count = {"count": len(noted)}
+            self.tells.sample(USER_KEY_USED, lambda: told(USER_KEY_USED, int(time.time() * 1_000), count))
         entries = [_entry(name, at_ms) for name, at_ms in noted.items()]
         try:
             for at in range(0, len(entries), WRITTEN_TOGETHER_MAX):

@@ -6,7 +6,7 @@ from typing import Final
 
 import uvloop
 
-from streams import cluster
+from streams import cluster, logs
 from streams.gateway.errors import PortTakenError
 from streams.history.service import run
 from streams.history.store import HistoryError
@@ -20,7 +20,7 @@ def main() -> int:
     """Run it; return the exit code."""
     try:
         settings = load().settings
-        logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        logs.begin(settings, "history")
         uvloop.run(run(settings, cluster.bootstrap(settings), tell=logging.getLogger("streams.history").info))
     except (SettingsError, HistoryError) as error:
         return _complain(error, EXIT_SETTINGS)

@@ -15,13 +15,15 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
-from processors.telemetry import catalogue
+from processors.telemetry import catalogue, events
+from processors.telemetry.event import told
 from streams.admin import KafkaAwayError, TopicsMissingError, require_topics
 from streams.changelog import committed_consumer
 from streams.history.rows import TOPICS, Row, row_of
 from streams.history.store import HistoryError, Home, Place, TakenError, Writer
 from streams.metrics import Metrics
 from streams.settings import KafkaSettings
+from streams.telemetry import Silence, Tells
 from streams.topics import TOPICS as DECLARED
 from streams.topics import TopicNames
 
@@ -39,6 +41,8 @@ FORGET_ROWS: Final = 5_000
 AGAIN_SECONDS_MIN: Final = 0.5
 AGAIN_SECONDS_MAX: Final = 10.0
 DAY_MS: Final = 86_400_000
+BEHIND_SECONDS: Final = 30.0
+"""Further behind, telemetry hears of it."""
 
 _Batches: TypeAlias = Mapping[TopicPartition, Sequence[Any]]
 
@@ -175,6 +179,7 @@ class Projector:
         self._gauges = Gauges(metrics)
         self._tell = tell
         self._told = ""
+        self.tells: Tells = Silence()
         self.ready = False
         self._counted = 0
 
@@ -249,7 +254,11 @@ class Projector:
             self._told = ""
             self._tell("history goes on")
         gauges = self._gauges
-        gauges.lag.of().set(max(0.0, time.time() - reading.complete_ms / 1_000) if reading.complete_ms else 0.0)
+        lag_seconds = max(0.0, time.time() - reading.complete_ms / 1_000) if reading.complete_ms else 0.0
+        gauges.lag.of().set(lag_seconds)
+        if lag_seconds > BEHIND_SECONDS:
+            now_ms, measured = int(time.time() * 1_000), {"seconds": lag_seconds}
+            self.tells.sample(events.HISTORY_BEHIND, lambda: told(events.HISTORY_BEHIND, now_ms, measured))
         gauges.share.of().set(reading.share)
         gauges.rows.of().inc(reading.rows - self._counted)
         self._counted = reading.rows

@@ -85,6 +85,11 @@ class History:
             return None
         return await self._ask(lambda reader: _signal(reader, tenant, ref))
 
+    async def refs_of(self, tenant: str, id_: str) -> list[str]:
+        """Return the references of a tenant's signals that have an id: one, unless several sources use the same."""
+        found = await self._ask(lambda reader: reader.by_ids(tenant, [id_], ENDS_MAX))
+        return list(dict.fromkeys(row.ref for _, row in found if row.status != AUDITED))
+
     async def search(self, tenant: str | None, wanted: Filter, *, cursor: str | None = None, limit: int = 50) -> Answer:
         """Return a page of what is asked for, within the tenant. Raises `FilterError`."""
         query = _bound(tenant, wanted)

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,8 +15,10 @@ from processors.telemetry import catalogue
 from streams.gateway.errors import PortTakenError
 from streams.history.projector import DAY_MS, Projector, Source
 from streams.history.store import home_of
-from streams.metrics import CONTENT_TYPE, PROCESS
+from streams.metrics import PROCESS
 from streams.settings import Settings
+from streams.telling import Telling
+from streams.thresholds import follow as follow_thresholds
 
 _UNAVAILABLE = 503
 
@@ -34,10 +37,15 @@ async def run(settings: Settings, bootstrap: str, *, tell: Callable[[str], None]
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     PROCESS.gauge(catalogue.BUILD).of(version("hopline")).set(1)
     projector = Projector(source_of(settings, bootstrap), home_of(settings), PROCESS, tell)
+    telling = Telling(settings, bootstrap, PROCESS, job="history", port=settings.history_port or os.getpid())
+    projector.tells = telling
+    thresholds, _ = follow_thresholds(settings, bootstrap, PROCESS)
     runner = web.AppRunner(_application(projector), access_log=None, handle_signals=False)
     await runner.setup()
     try:
         await _listen(runner, settings.host, settings.history_port)
+        telling.start()
+        thresholds.start()
         work = asyncio.ensure_future(projector.run(patient=patient))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -45,12 +53,15 @@ async def run(settings: Settings, bootstrap: str, *, tell: Callable[[str], None]
         with suppress(asyncio.CancelledError):
             await work
     finally:
+        await thresholds.close()
+        await telling.close()
         await runner.cleanup()
 
 
 def _application(projector: Projector) -> web.Application:
-    async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=PROCESS.exposition(), headers={"content-type": CONTENT_TYPE})
+    async def metrics(request: web.Request) -> web.Response:
+        content, content_type = PROCESS.shown(request.headers.get("Accept", ""))
+        return web.Response(body=content, headers={"content-type": content_type})
 
     async def healthy(_: web.Request) -> web.Response:
         return web.Response(text="alive\n")

@@ -56,12 +56,14 @@ class ClusterLanes:
         application: str,
         inputs: Sequence[str],
         fetch_wait_ms: int = 500,
+        tells: bool = True,
     ) -> None:
         self._client = settings.client_options()
         self._topics = topics
         self._application = application
         self._inputs = inputs
         self._fetch_wait_ms = fetch_wait_ms
+        self._tells = tells
 
     async def fence(self, lane: int) -> TransactionalWriter:
         """See `ports.Kafka.fence`."""
@@ -84,7 +86,7 @@ class ClusterLanes:
                 message = f"cannot fence lane {lane}: {type(error).__name__}: {error}"
                 raise OutcomeUnknownError(message) from error
             raise
-        return TransactionalWriter(producer, self._topics, lane=lane, group=self._application)
+        return TransactionalWriter(producer, self._topics, lane=lane, group=self._application, tells=self._tells)
 
     async def committed(self, lane: int) -> Mapping[str, int]:
         """See `ports.Kafka.committed`."""

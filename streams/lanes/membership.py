@@ -39,7 +39,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
         self._assigned(partition.partition for partition in assigned)
 
 
-async def _leave(consumer: AIOKafkaConsumer) -> None:
+async def leave(consumer: AIOKafkaConsumer) -> None:
     """Leave the group, so that the others need not wait for the session's end.
 
     aiokafka says it on the connection on which a join may be waiting, and the broker reads one request of a
@@ -97,7 +97,7 @@ class Membership:
                 log.warning("out of the group, coming back: %s: %s", type(error).__name__, error)
             finally:
                 self.settled = False
-                await _leave(consumer)
+                await leave(consumer)
                 await stop_within(consumer, LEAVE_SECONDS_MAX)
             await asyncio.sleep(RESTART_SECONDS)
 

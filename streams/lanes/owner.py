@@ -30,7 +30,8 @@ from processors.sizing import Sizing
 from processors.step import STACK_CHARACTERS_MAX, CulpritError, Verdict, Warm
 from processors.vocabulary.reasons import Reason
 from processors.vocabulary.record import Record
-from streams.lanes.ports import Agents, Clocks, Kafka, LaneStore, Observer, Reader, Writer
+from streams import logs
+from streams.lanes.ports import Agents, Clocks, Kafka, LaneStore, Observer, Reader, Took, Writer
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,10 @@ class LaneOwner:
         self._reader: Reader | None = None
         self._announced: set[str] = set()
         self._unproven = set(settings.inputs)
-        self._worked_ms = 0.0
+        self._hops_ms: dict[str, float] = {}
+        self._polled_ms = 0.0
+        self._at_hop = ""
+        """The hop whose work was begun last."""
         self._told: Mapping[str, int] = {}
         self._told_ms = clocks.steady_ms()
         self._warm: Warm = {}
@@ -119,7 +123,9 @@ class LaneOwner:
     async def turn(self) -> int:
         """Step one batch, if there is one; return how many records were in it."""
         reader = _there(self._reader)
+        asked_ms = self._clocks.steady_ms()
         fetched = await reader.fetch(self.sizing.records_max, self._wait_ms())
+        self._polled_ms = self._clocks.steady_ms() - asked_ms
         self._calm_down(reader.positions(), fetched)
         batch = self._batch_of(fetched, reader.positions())
         count = sum(map(len, batch.records.values()))
@@ -144,7 +150,7 @@ class LaneOwner:
         try:
             commit = await self._step(batch)
         except Exception as error:  # boundary: a hop's code may raise anything; its records are met singly
-            self._observer.failed(self.settings.lane, error)
+            self._observer.failed(self.settings.lane, self._at_hop, error)
             log.exception("lane %d: a hop failed on %d records", self.settings.lane, count)
             await self._one_by_one(batch)
             return
@@ -154,7 +160,7 @@ class LaneOwner:
             self._warm = commit.warm
             return
         await self._commit(commit, batch, began_ms)
-        self.sizing = self.sizing.after(count, self._worked_ms)
+        self.sizing = self.sizing.after(count, sum(self._hops_ms.values()))
 
     def lag(self) -> Mapping[str, int]:
         """Return for each input how many records wait."""
@@ -251,19 +257,21 @@ class LaneOwner:
 
     async def _step(self, batch: Batch) -> Commit:
         """Take a batch through the hops' agents. Nothing is changed by it."""
-        self._worked_ms = 0.0
+        self._hops_ms = {}
         # Handed over, and back by the commit that is carried out: a step that is dropped takes its changes along.
         warm, self._warm = self._warm, {}
+        self._observer.began(self.settings.lane, {topic: len(found) for topic, found in batch.records.items()})
         step = lane.begin(self.settings, self.position, self._store, batch, self._now_ms(), warm)
         for hop, work in lane.stages(self.settings, self.position, step, batch):
-            await self._agents.call(hop, partial(self._timed, work))
+            self._at_hop = hop
+            await self._agents.call(hop, partial(self._timed, hop, work))
         return lane.finish(self.settings, self.position, step, batch)
 
-    def _timed(self, work: Callable[[], None]) -> None:
+    def _timed(self, hop: str, work: Callable[[], None]) -> None:
         """Work, and note how long: without the time in which the agent was busy with other lanes."""
         began_ms = self._clocks.steady_ms()
         work()
-        self._worked_ms += self._clocks.steady_ms() - began_ms
+        self._hops_ms[hop] = self._hops_ms.get(hop, 0.0) + self._clocks.steady_ms() - began_ms
 
     async def _commit(self, commit: Commit, batch: Batch, began_ms: float) -> None:
         stepped_ms = self._clocks.steady_ms()
@@ -277,8 +285,7 @@ class LaneOwner:
         self._observer.committed(
             self.settings.lane,
             commit,
-            stepped_ms=stepped_ms - began_ms,
-            committed_ms=committed_ms - stepped_ms,
+            Took(stepped_ms - began_ms, committed_ms - stepped_ms, self._hops_ms, self._polled_ms),
         )
 
     def _offsets_due(self) -> bool:
@@ -332,6 +339,8 @@ class LaneOwner:
         try:
             commit = await self._step(alone)
         except Exception as error:  # boundary: this is the culprit; it is set aside with its stack
+            with logs.about(record=f"{topic}/{record.partition}/{record.offset}"):
+                log.warning("this record fails, and is set aside: %s", type(error).__name__)
             alone = replace(alone, verdicts={at: _bug(error)})
             commit = await self._step(alone)
         commit = self._calmer(commit, topic)

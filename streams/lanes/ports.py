@@ -107,16 +107,32 @@ class Agents(Protocol):
         """Return when it is done; raise what it raised, or `TimeoutError`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Took:
+    """Where a batch's time went, in milliseconds."""
+
+    stepped_ms: float
+    """From the fetch to the end of the last hop; the waits for agents that were busy are in it."""
+    committed_ms: float
+    hops_ms: Mapping[str, float]
+    """Each hop's own work."""
+    polled_ms: float = 0.0
+    """From asking for records to having them."""
+
+
 class Observer(Protocol):
     """Told what happened. It changes nothing, and its failure is its own."""
 
     def restored(self, lane: int, done: int, end: int) -> None:
         """Report how far the changelog has been read."""
 
-    def committed(self, lane: int, commit: Commit, *, stepped_ms: float, committed_ms: float) -> None:
-        """Report a commit and how long its two halves took."""
+    def began(self, lane: int, records: Mapping[str, int]) -> None:
+        """Report that a batch is stepped: for each topic how many records."""
 
-    def failed(self, lane: int, hop_error: BaseException) -> None:
+    def committed(self, lane: int, commit: Commit, took: Took) -> None:
+        """Report a commit and how long it took."""
+
+    def failed(self, lane: int, hop: str, hop_error: BaseException) -> None:
         """Report that a hop failed on a batch."""
 
 

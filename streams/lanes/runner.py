@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from processors.position import UnreadableFormatError
+from streams import logs
 from streams.lanes.owner import LaneOwner
 from streams.lanes.ports import LaneLostError, OutcomeUnknownError
 
@@ -66,6 +67,7 @@ class LaneRunner:
             await asyncio.wait((self._task,), timeout=RELEASE_SECONDS_MAX)
 
     async def _run(self) -> None:
+        logs.begin_about({"lane": self.number})
         failures = 0
         while not self._stopping:
             owner = self._make(self.number)

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import os
+import shutil
 import time
 from collections.abc import Sequence
+from importlib.metadata import version
 from itertools import chain
-from pathlib import Path
 from typing import Any, Final
 
 from mode import Service
@@ -15,9 +17,10 @@ from processors import position
 from processors.lane import LaneSettings
 from processors.position import POSITION_KEY
 from processors.step import Hop
-from processors.telemetry import catalogue
+from processors.telemetry import catalogue, events
+from processors.telemetry.event import told
 from streams.admin import admin_client, ensure_topics
-from streams.agents.host import AgentHost
+from streams.agents.host import AgentHost, instances
 from streams.lanes import checkpoint
 from streams.lanes.kafka import ClusterLanes
 from streams.lanes.membership import Membership
@@ -27,12 +30,13 @@ from streams.lanes.runner import LaneRunner, LaneSet
 from streams.lanes.store import RocksLaneStore, SlotStore, open_slot
 from streams.lanes.watchdog import Watchdog
 from streams.lanes.writer import quicken_transactions
-from streams.logs import LimitRepeats
 from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.telemetry import LaneObserver
+from streams.telling import Telling
+from streams.thresholds import follow as follow_thresholds
 from streams.topics import JOURNAL_RETENTION_MS
-from streams.tracing import FileExporter, Tracer
+from streams.tracing import tracer_of
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +54,17 @@ class LaneService(Service):
         quicken_transactions()
         self.settings = settings
         self.metrics = Metrics()
+        port = settings.worker_port or os.getpid()
+        self.telling = Telling(settings, bootstrap, self.metrics, job="worker", port=port)
+        self._thresholds, _ = follow_thresholds(settings, bootstrap, self.metrics)
         self.lanes = LaneSet(self._make_runner)
         self.assigned = False
         self._bootstrap = bootstrap
         self._hops = hops
         self._agents = AgentHost(channels, seconds_max=settings.step_seconds_max)
         group = f"{settings.topic_prefix}{settings.application}"
-        self._tracer = Tracer(FileExporter(Path(settings.trace_file)), group=group) if settings.trace_file else None
-        self._observer = LaneObserver(self.metrics, self._tracer)
+        self._tracer = tracer_of(settings, self.metrics, job="worker", instance=self.telling.instance)
+        self._observer = LaneObserver(self.metrics, self._tracer, self.telling, slow_seconds=settings.slow_seconds)
         self._watchdog = Watchdog(settings.stuck_seconds_max)
         self._alone = asyncio.Lock()
         self._membership = Membership(settings, bootstrap)
@@ -70,13 +77,12 @@ class LaneService(Service):
             settings.topics,
             application=group,
             inputs=self._inputs,
+            tells=settings.telemetry,
         )
 
     @override
     async def on_start(self) -> None:
         """Check the cluster, open the local state, join the group."""
-        for handler in logging.root.handlers:
-            handler.addFilter(LimitRepeats())
         settings = self.settings
         kafka = settings.cluster(self._bootstrap)
         async with asyncio.timeout(START_SECONDS_MAX):
@@ -91,6 +97,9 @@ class LaneService(Service):
                 cluster = str((await admin.describe_cluster())["cluster_id"])
         root = settings.data_dir / "state"
         self._store = open_slot(root, settings.slot, cluster=f"{cluster}/{settings.topic_prefix}")
+        self.metrics.gauge(catalogue.BUILD).of(version("hopline")).set(1)
+        self.telling.start()
+        self._thresholds.start()
         self._begin("membership", self._membership.run())
         self._begin("assignments", self._follow(self._membership))
         self._begin("watchdog", self._watchdog.run())
@@ -122,6 +131,8 @@ class LaneService(Service):
             await _cancel(task)
         if self._store is not None:
             await asyncio.to_thread(self._store.close)
+        await self._thresholds.close()
+        await self.telling.close()
         if self._tracer is not None:
             await asyncio.to_thread(self._tracer.close)
 
@@ -132,7 +143,17 @@ class LaneService(Service):
             rebalances.inc()
             self.assigned = True
             log.info("assigned lanes: %s", ", ".join(map(str, sorted(lanes))) or "none")
+            self.telling.tell(told(events.LANE_ASSIGNED, CLOCKS.wall_ms(), {"count": len(lanes)}))
+            before = set(self.lanes.runners)
             await self.lanes.assign(lanes)
+            for lane in before - set(lanes):
+                self._forget(lane)
+
+    def _forget(self, lane: int) -> None:
+        """Show no more of a lane that is another worker's now: the same lane twice would be added up."""
+        self._observer.left(lane)
+        for topic in self._inputs:
+            self.metrics.gauge(catalogue.LAG_RECORDS).forget(topic, str(lane))
 
     def _make_runner(self, number: int) -> LaneRunner:
         return LaneRunner(
@@ -146,14 +167,19 @@ class LaneService(Service):
     def _took(self, outcome: str, seconds: float) -> None:
         self.metrics.counter(catalogue.TAKEOVERS).of(outcome).inc()
         if outcome == "taken":
+            self.telling.tell(told(events.LANE_TAKEN, CLOCKS.wall_ms(), {"seconds": seconds}))
+        else:
+            self.telling.tell(told(events.LANE_LOST, CLOCKS.wall_ms(), {}, {"outcome": outcome}))
+        if outcome == "taken":
             self.metrics.histogram(catalogue.TAKEOVER_DURATION).of().observe(seconds)
 
     def _make_owner(self, number: int) -> LaneOwner:
         if self._store is None:
             message = "the service is not started"
             raise RuntimeError(message)
+        slow_ms = int(self.settings.slow_seconds * 1_000)
         return LaneOwner(
-            LaneSettings(number, self.settings.lanes, self._hops, self.settings.write_format),
+            LaneSettings(number, self.settings.lanes, self._hops, self.settings.write_format, slow_ms),
             kafka=self._kafka,
             store=self._store.lane(number, CLOCKS.wall_ms),
             agents=self._agents,
@@ -197,8 +223,17 @@ class LaneService(Service):
             gauge(catalogue.LOOP_LAG).of().set(self._watchdog.loop_lag_seconds)
             if self._store is not None:
                 gauge(catalogue.STATE_BYTES).of().set(self._store.bytes_on_disk())
+                gauge(catalogue.DISK_FREE).of().set(shutil.disk_usage(self.settings.data_dir).free)
             self._lag_gauges()
+            self._agent_gauges()
             await asyncio.sleep(GAUGES_SECONDS)
+
+    def _agent_gauges(self) -> None:
+        agents, there = self.metrics.gauge(catalogue.AGENTS), instances(self.settings)
+        for hop, busy in self._agents.busy.items():
+            agents.of(hop, "busy").set(min(busy, there))
+            agents.of(hop, "idle").set(max(0, there - busy))
+            agents.of(hop, "waited_for").set(max(0, busy - there))
 
     def _lag_gauges(self) -> None:
         """Lag per lane; age and batches in flight over all of them. An idle lane has none."""

@@ -17,6 +17,7 @@ from aiokafka.structs import TopicPartition
 
 from processors.lane import Commit
 from processors.step import Output
+from processors.telemetry.event import pack
 from processors.vocabulary import topics as names
 from processors.vocabulary.record import Header
 from streams.lanes.ports import LaneLostError, OutcomeUnknownError
@@ -51,11 +52,14 @@ def quicken_transactions() -> None:
 class TransactionalWriter:
     """A producer that belongs to one ownership of one lane."""
 
-    def __init__(self, producer: AIOKafkaProducer, topics: TopicNames, *, lane: int, group: str) -> None:
+    def __init__(
+        self, producer: AIOKafkaProducer, topics: TopicNames, *, lane: int, group: str, tells: bool = True
+    ) -> None:
         self._producer = producer
         self._topics = topics
         self._lane = lane
         self._group = group
+        self._tells = tells
 
     async def commit(self, commit: Commit, *, due: Mapping[str, int]) -> int:
         """See `ports.Writer.commit`."""
@@ -92,6 +96,9 @@ class TransactionalWriter:
         if commit.journal:
             entry = (b"%d" % self._lane, commit.journal, _NO_HEADERS)
             sent += await self._send(names.JOURNAL, self._lane, (entry,), now_ms)
+        if commit.told and self._tells:
+            events = [(event.tenant.encode(), pack(event), _NO_HEADERS) for event in commit.told]
+            sent += await self._send(names.TELEMETRY, self._lane, events, now_ms)
         if due:
             offsets = {
                 TopicPartition(self._topics.physical(topic), self._lane): offset for topic, offset in due.items()

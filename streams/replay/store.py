@@ -35,7 +35,7 @@ JOBS_MAX: Final = 1_000
 MARKS_KEPT_MS: Final = next(topic.retention_ms for topic in TOPICS if topic.name == names.DEAD_LETTERS) + _DAY_MS
 """Retention has taken the dead letter then."""
 _STOP: Final = "/stop"
-_LETTER: Final = "letter/"
+LETTER: Final = "letter/"
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -106,7 +106,7 @@ class ReplayStore:
     async def mark(self, producer: AIOKafkaProducer, letters: Iterable[tuple[str, Mark]]) -> None:
         """Note dead letters as redriven."""
         for letter, mark in letters:
-            await self.put(producer, _LETTER + letter, _encode(mark))
+            await self.put(producer, LETTER + letter, _encode(mark))
 
     async def load(self, replay: str) -> Job | None:
         """Return a replay as it was written down last."""
@@ -121,11 +121,9 @@ class ReplayStore:
 
     async def marks(self) -> dict[str, Mark]:
         """Return the dead letters that were redriven, by their id."""
-        found = await self._read([self.partition(_LETTER)])
+        found = await self._read([self.partition(LETTER)])
         return {
-            key.removeprefix(_LETTER): _decode_mark(each.value)
-            for key, each in found.items()
-            if key.startswith(_LETTER)
+            key.removeprefix(LETTER): _decode_mark(each.value) for key, each in found.items() if key.startswith(LETTER)
         }
 
     async def under(self, prefix: str) -> dict[str, Held]:
@@ -175,12 +173,12 @@ def outdated(found: Mapping[str, Held], now_ms: int) -> list[str]:
     heard = {key: job.updated_ms + (job.lasts_ms if job.status is Status.RUNNING else 0) for key, job in known.items()}
     ended = sorted((key for key, job in known.items() if job.status is not Status.RUNNING), key=lambda key: -heard[key])
     gone = {key for key, at_ms in heard.items() if now_ms - at_ms >= JOBS_KEPT_MS} | set(ended[JOBS_MAX:])
-    marks = (key for key in found if key.startswith(_LETTER))
+    marks = (key for key in found if key.startswith(LETTER))
     old_marks = {key for key in marks if now_ms - found[key].written_ms >= MARKS_KEPT_MS}
     beside = set()
     for key, each in found.items():
         job, slash, _ = key.partition("/")
-        if slash and job + slash != _LETTER:
+        if slash and job + slash != LETTER:
             runs = job in known and job not in gone and known[job].status is Status.RUNNING
             # One that is about to begin is not written down yet.
             begins = job not in known and now_ms - each.written_ms < _DAY_MS

@@ -258,10 +258,14 @@ class Chaos:
 
         async def stable() -> bool:
             nonlocal hanging
-            hanging = sum([await self._open_partitions(topic.name) for topic in TOPICS])
+            try:
+                hanging = sum([await self._open_partitions(topic.name) for topic in TOPICS])
+            except AwayError:
+                # A look that failed says nothing; the next one may not.
+                return False
             return hanging == 0
 
-        with suppress(TooLateError, AwayError):
+        with suppress(TooLateError):
             await until(stable, STABLE_SECONDS_MAX, "no transaction open")
         self.outcome.facts["hanging_partitions"] = hanging
 

@@ -286,7 +286,8 @@ async def test_beyond_loopback_it_serves_only_once_there_is_a_key(kafka: str, un
                 async with asyncio.timeout(60):
                     while b"listens on" not in (line := await process.stderr.readline()):
                         assert line
-                user.url = f"http://127.0.0.1:{line.decode().strip().rpartition(':')[2]}"
+                port = json.loads(line)["message"].rpartition(":")[2]
+                user.url = f"http://127.0.0.1:{port}"
                 await user.until(operator, 400)
                 assert (await user.send("", event("acme")))[0] == 401
                 # Where each request needs a key, the name that it calls us by does not matter.

@@ -1,9 +1,11 @@
 """A lane in memory, driven by hand: records in, outputs and state to look at."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from processors.alerting.rule import Threshold
 from processors.directives import DirectivesHop, DirectivesSettings
 from processors.ingest import IngestHop, IngestSettings
 from processors.ingest.tenant import Account, Policy, account_key
@@ -40,6 +42,7 @@ class LaneInMemory:
     ingest: IngestSettings = field(default_factory=IngestSettings)
     permissions: frozenset[str] = frozenset({"*"})
     requester_key: bytes = b""
+    alerts: Mapping[str, Threshold | None] = field(default_factory=dict)
     more_hops: tuple[Hop, ...] = ()
     now_ms: int = NOW_MS
     position: Position = field(default_factory=Position)
@@ -52,7 +55,7 @@ class LaneInMemory:
     @property
     def settings(self) -> LaneSettings:
         """What the lane is told."""
-        directives = DirectivesHop(DirectivesSettings(self.ingest, self.permissions, self.requester_key))
+        directives = DirectivesHop(DirectivesSettings(self.ingest, self.permissions, self.requester_key, self.alerts))
         return LaneSettings(0, self.lanes, (IngestHop(self.ingest), directives, *self.more_hops))
 
     def record(

@@ -4,7 +4,7 @@
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,7 +13,7 @@ from processors.lane import Commit, LaneSettings
 from processors.step import Hop
 from processors.vocabulary.headers import STEPPED
 from streams.lanes.owner import LaneOwner
-from streams.lanes.ports import Clocks, LaneLostError, OutcomeUnknownError
+from streams.lanes.ports import Clocks, LaneLostError, OutcomeUnknownError, Took
 from streams.lanes.store import RocksLaneStore
 from tests.simulation import faults
 from tests.simulation.hops import HangError
@@ -99,9 +99,12 @@ class Observer:
     def restored(self, lane: int, done: int, end: int) -> None:
         """See `streams.lanes.owner.Observer`."""
 
-    def committed(self, lane: int, commit: Commit, *, stepped_ms: float, committed_ms: float) -> None:
+    def began(self, lane: int, records: Mapping[str, int]) -> None:
+        """Nothing is done yet."""
+
+    def committed(self, lane: int, commit: Commit, took: Took) -> None:
         """Count a commit."""
-        del lane, stepped_ms, committed_ms
+        del lane, took
         self._network.count("commits")
         for (_, outcome), tenants in commit.tally.items():
             for by in tenants.values():
@@ -112,9 +115,9 @@ class Observer:
         if any(output[2][-1][0] == STEPPED for outputs in commit.outputs.values() for output in outputs if output[2]):
             self._network.count("looped")
 
-    def failed(self, lane: int, hop_error: BaseException) -> None:
+    def failed(self, lane: int, hop: str, hop_error: BaseException) -> None:
         """Count a hop's failure."""
-        del lane, hop_error
+        del lane, hop, hop_error
         self._network.count("hop_failed")
 
 

@@ -15,7 +15,7 @@ from processors.memory import MemoryStore
 from processors.vocabulary import topics
 from processors.vocabulary.record import PlainRecord, Record
 from streams.lanes.owner import LaneOwner
-from streams.lanes.ports import Clocks
+from streams.lanes.ports import Clocks, Took
 from tests.processors.lanes import NOW_MS, event
 
 
@@ -100,10 +100,13 @@ class Observer:
     def restored(self, lane: int, done: int, end: int) -> None:
         """Nothing is restored."""
 
-    def committed(self, lane: int, commit: Commit, *, stepped_ms: float, committed_ms: float) -> None:
+    def began(self, lane: int, records: Mapping[str, int]) -> None:
+        """Nothing is done yet."""
+
+    def committed(self, lane: int, commit: Commit, took: Took) -> None:
         """Commits are in the log."""
 
-    def failed(self, lane: int, hop_error: BaseException) -> None:
+    def failed(self, lane: int, hop: str, hop_error: BaseException) -> None:
         self.failures.append(hop_error)
 
 

@@ -4,6 +4,8 @@ from typing import Any, Final
 
 from processors.directives.definition import Definition
 from processors.directives.kinds import (
+    alert_silence,
+    alert_threshold,
     cancel,
     gateway_limits,
     hold,
@@ -33,5 +35,7 @@ ALL: Final[tuple[Definition[Any], ...]] = (
     key_create.DEFINITION,
     key_rotate.DEFINITION,
     key_revoke.DEFINITION,
+    alert_threshold.DEFINITION,
+    *alert_silence.DEFINITIONS,
 )
 BY_NAME: Final[dict[str, Definition[Any]]] = {definition.name: definition for definition in ALL}

@@ -64,6 +64,9 @@ PERMISSIONS: Final = {
     "hopline.key.create": "key:write",
     "hopline.key.rotate": "key:write",
     "hopline.key.revoke": "key:write",
+    "hopline.alert.threshold.set": "alert:write",
+    "hopline.alert.silence": "alert:write",
+    "hopline.alert.unsilence": "alert:write",
 }
 
 

@@ -88,9 +88,22 @@ def test_the_trace_of_kafkas_header_goes_into_a_signal_that_has_none() -> None:
 def test_a_sampled_signal_leaves_a_span_and_hands_its_trace_on() -> None:
     lane = LaneInMemory()
     lane.send(event(id="a", traceparent=SAMPLED), headers=[(trace.TRACEPARENT, b"old"), ("mine", b"m")])
-    span_id = digest(b"ingest", member("a").hex().encode())[:8].hex()
+    span_id = digest(b"ingest", SAMPLED.encode(), topics.SIGNALS_IN.encode(), b"0/0")[:8].hex()
     assert lane.commits[-1].spans == [
-        trace.Span("a" * 32, "b" * 16, span_id, topics.SIGNALS_IN, 0, 0, "acme", "a", NOW_MS)
+        trace.Span(
+            "a" * 32,
+            "b" * 16,
+            span_id,
+            topics.SIGNALS_IN,
+            0,
+            0,
+            "acme",
+            "a",
+            NOW_MS,
+            events=(trace.Event("stepped", NOW_MS),),
+            links=(SAMPLED,),
+            more=(("hopline.hop", "ingest"),),
+        )
     ]
     ((_, value, headers),) = lane.outputs(topics.SIGNALS)
     assert headers == {
@@ -108,6 +121,7 @@ def test_spans_are_bounded_and_traces_go_on(monkeypatch: pytest.MonkeyPatch) -> 
     lane = LaneInMemory()
     lane.send(*(event(id=str(n), traceparent=SAMPLED) for n in range(4)))
     assert [span.signal_id for span in lane.commits[-1].spans] == ["0", "1"]
+    assert lane.commits[-1].spans_dropped == 2
     assert all(trace.TRACEPARENT in headers for _, _, headers in lane.outputs(topics.SIGNALS))
 
 

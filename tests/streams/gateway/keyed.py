@@ -25,6 +25,7 @@ from streams.gateway.outlet import Outlet
 from streams.gateway.recent import Recent
 from streams.gateway.server import Gateway
 from streams.gateway.tail import Tail
+from streams.gateway.watching import Watching
 from streams.history.reading import History
 from streams.history.sqlite import SqliteHome
 from streams.keys import Pepper, new_key
@@ -36,6 +37,7 @@ from tests.streams.gateway.played import PlayedOutlet
 from tests.streams.gateway.test_tail import PlayedReader
 
 NOWHERE = Path("/there/is/no/history")
+NO_WATCH = "http://127.0.0.1:1"
 PEPPER = Pepper(b"p" * 32)
 SIGNING = b"s" * 32
 DIRECTIVES = "/v1/directives"
@@ -87,13 +89,14 @@ class Site:
 @asynccontextmanager
 async def listening(*, read: bool = True, history: Path = NOWHERE, **settings: Any) -> AsyncIterator[Site]:
     outlet, table, ends, feed = PlayedOutlet(), KeyTable(PEPPER), Ends(), Feed()
-    known = Settings(**{"require_keys": True, **settings})
+    known = Settings(**{"require_keys": True, "watch_url": NO_WATCH, **settings})
     metrics = Metrics()
     access = Access(known, metrics, table)
     parts = (
         Directives(cast("Outlet", outlet), access, ends, Load(10), SIGNING),
         Tail(feed, cast("LiveReader", PlayedReader()), access.still_good),
         Signals(History(SqliteHome(history)), access, recent := Recent()),
+        Watching(known, access),
     )
     app = Gateway(known, cast("Outlet", outlet), metrics, parts, access, recent).application()
     if read:

@@ -110,7 +110,9 @@ class InAThread:
     """A gateway on a loop of its own, for a client that blocks."""
 
     def __init__(self, kafka: str, prefix: str, folder: Path) -> None:
-        self._settings = Settings(kafka=kafka, topic_prefix=prefix, lanes=LANES, gateway_port=0, data_dir=folder)
+        self._settings = Settings(
+            kafka=kafka, topic_prefix=prefix, lanes=LANES, gateway_port=0, data_dir=folder, watch_url=keyed.NO_WATCH
+        )
         home = home_of(self._settings)
         home.writer(generation := home.fresh()).close()
         home.publish(generation)
@@ -152,7 +154,7 @@ SCHEMA: Final = schemathesis.openapi.from_dict(DOCUMENT)
 
 @pytest.mark.kafka
 @pytest.mark.slow
-@SCHEMA.exclude(path="/v1/tail").parametrize()
+@SCHEMA.exclude(path=["/v1/tail", "/v1/alerts/events"]).parametrize()
 @settings(
     max_examples=EXAMPLES,
     deadline=None,

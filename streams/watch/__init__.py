@@ -1,0 +1,1 @@
+"""The watch: a process beside the pipeline that keeps its figures, judges the alerts, and answers who asks."""

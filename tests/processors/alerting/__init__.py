@@ -1,0 +1,1 @@
+"""Tests of alerts as a machine."""

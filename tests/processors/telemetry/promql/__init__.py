@@ -1,0 +1,1 @@
+"""PromQL, compared with Prometheus itself."""

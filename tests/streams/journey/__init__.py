@@ -1,0 +1,1 @@
+"""Tests of a signal's way and time."""

@@ -1,0 +1,1 @@
+"""Tests of spans on their way out."""
