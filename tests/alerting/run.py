@@ -210,7 +210,7 @@ def _longest(awaited: "set[tuple[str, str]]") -> float:
 
 def _told(stand: Stand, sight: Sight, alert: str, engine: str, began: float, ended: float) -> Told:
     heard = stand.receiver.first(engine, alert, raised=True, since_seconds=began) or 0.0
-    condition = sight.condition_seconds(alert, began - 1.0) or began
+    condition = sight.condition_seconds(engine, alert, heard) or began
     cleared = stand.receiver.first(engine, alert, raised=False, since_seconds=ended)
     return Told(
         alert,
