@@ -85,7 +85,8 @@ class Run:
         alone = [] if self._wish.quick else list(ALONE)
         async with Stand(self._wish.folder / "fast", FAST, watch=self._wish.watch) as stand, _seen(stand) as sight:
             log.info("the stand is ready")
-            await _quiet(sight)
+            await _quiet(sight, {alert for fault in (*together, *alone) for alert in fault.raises})
+            self.verdict.raised_before = sight.unwanted()
             for engine in self._engines:
                 if stand.receiver.first(engine, WATCHDOG, raised=True, since_seconds=0) is None:
                     raise TooLateError(f"{engine} has told nobody that alerting works")
@@ -147,7 +148,7 @@ class Run:
     async def _at_defaults(self) -> None:
         async with Stand(self._wish.folder / "defaults", DEFAULTS, watch=self._wish.watch) as stand:
             async with _seen(stand) as sight:
-                await _quiet(sight)
+                await _quiet(sight, {"FailureRate"})
                 began = now_seconds()
                 async with suspended_tenant(stand):
                     awaited = {("FailureRate", engine) for engine in self._engines}
@@ -172,15 +173,15 @@ async def _seen(stand: Stand) -> AsyncIterator[Sight]:
             await looking
 
 
-async def _quiet(sight: Sight) -> None:
-    """Wait until rates have a past and nothing but the watchdog is raised."""
+async def _quiet(sight: Sight, alerts: set[str]) -> None:
+    """Wait until rates have a past and none of the alerts that are to come is there."""
     began = now_seconds()
 
     async def calm() -> bool:
-        return now_seconds() - began > WARM_SECONDS and bool(sight.looks) and not sight.unwanted()
+        return now_seconds() - began > WARM_SECONDS and bool(sight.looks) and not alerts & set(sight.unwanted())
 
     try:
-        await until(calm, QUIET_SECONDS_MAX, "nothing is raised")
+        await until(calm, QUIET_SECONDS_MAX, "none of the alerts to come is raised")
     except TooLateError as error:
         raise TooLateError(f"{error}: {sight.unwanted()}") from error
 
@@ -209,7 +210,7 @@ def _longest(awaited: "set[tuple[str, str]]") -> float:
 
 def _told(stand: Stand, sight: Sight, alert: str, engine: str, began: float, ended: float) -> Told:
     heard = stand.receiver.first(engine, alert, raised=True, since_seconds=began) or 0.0
-    condition = sight.condition_seconds(alert, began - 1.0) or began
+    condition = sight.condition_seconds(engine, alert, heard) or began
     cleared = stand.receiver.first(engine, alert, raised=False, since_seconds=ended)
     return Told(
         alert,

@@ -102,3 +102,11 @@ def test_a_disagreement_is_what_only_one_engine_says(tmp_path: Path) -> None:
 
 def test_live_and_other_rules_are_all_rules() -> None:
     assert {rule.name for rule in ALL if not is_live(rule)} | set(live_rules()) == set(BY_NAME)
+
+
+def test_a_condition_that_began_again_counts_from_then(tmp_path: Path) -> None:
+    sight = Sight(Stand(tmp_path, FAST))
+    sight.began = {(PROMETHEUS, "WorkerDown"): {100.0, 160.0}, (BUILT_IN, "WorkerDown"): {98.0, 158.0, 300.0}}
+    assert sight.condition_seconds(PROMETHEUS, "WorkerDown", 221.0) == 158.0
+    assert sight.condition_seconds(PROMETHEUS, "WorkerDown", 161.0) == 98.0
+    assert sight.condition_seconds(PROMETHEUS, "LagHigh", 161.0) is None

@@ -52,6 +52,8 @@ class Verdict:
     threshold_seconds: dict[str, float] = field(default_factory=dict)
     failure_rate_seconds: dict[str, float] = field(default_factory=dict)
     """By engine, at the defaults."""
+    raised_before: list[str] = field(default_factory=list)
+    """What was raised before there was a fault: on a busy machine telemetry is dropped."""
     disagreed_live: list[str] = field(default_factory=list)
     disagreed_series: list[str] = field(default_factory=list)
     moments: int = 0
@@ -93,6 +95,7 @@ class Verdict:
             "engines_disagree": len(self.disagreed_live) + len(self.disagreed_series),
             "disagreed": [*self.disagreed_live, *self.disagreed_series],
             "moments_compared": self.moments,
+            "raised_before": self.raised_before,
             "failure": self.failure,
             "ok": self.ok,
         }
