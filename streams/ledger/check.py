@@ -186,7 +186,7 @@ class LedgerCheck:
             if still:
                 self.books.begin(lane, base, before[names.DIRECTIVES, lane])
             else:
-                self.books.restart(lane, before[names.DIRECTIVES, lane])
+                self.books.restart(lane, before[names.DIRECTIVES, lane], base.sequence if base is not None else -1)
         self._seek(reader, offsets)
 
     async def _begin_at(self, reader: LedgerReader, at_ms: int) -> None:

@@ -145,6 +145,9 @@ class Prober:
             self._journals = await self._client(stack, SMALL_BYTES)
             self._peek = await self._client(stack, SMALL_BYTES)
             await self._applied.begin(self._journals)
+            for place in self._inputs:
+                # What was applied before is not seen; a lane that never began has applied nothing.
+                self._counted.setdefault(place, self._applied.offsets.get(place, 0))
             await self._waiting.begin(await self._client(stack, LETTER_BYTES), _now_ms())
             while True:
                 began = time.monotonic()
@@ -181,11 +184,10 @@ class Prober:
     def _reached(self) -> dict[Place, int]:
         """Return up to where each input is done with: applied, or taken by retention."""
         applied = self._applied.offsets
-        for place, offset in applied.items():
-            before = self._counted.get(place)
-            if before is not None and offset > before and place[0] in STEPPED:
-                self._applied_total.of(place[0]).inc(offset - before)
-            self._counted[place] = offset
+        for place, before in self._counted.items():
+            offset = applied.get(place, 0)
+            self._applied_total.of(place[0]).inc(max(0, offset - before))
+            self._counted[place] = max(before, offset)
         return {place: max(applied.get(place, 0), self._begins.get(place, 0)) for place in self._inputs}
 
     async def _read_oldest(self, wanted: list[Place], stable: dict[Place, int]) -> None:

@@ -244,6 +244,9 @@ class _Gauges:
         self._checks = metrics.counter(catalogue.ALERT_CHECKS).of()
         self._duration = metrics.histogram(catalogue.ALERT_CHECK_DURATION).of()
         self._failures = metrics.counter(catalogue.ALERT_CHECK_FAILURES)
+        for rule in rules:
+            # As 0 from the start: what is first seen as 1 has not increased for anybody.
+            self._failures.of(rule.name)
         firing = metrics.gauge(catalogue.ALERTS_FIRING)
         self._firing = {rule.name: firing.of(rule.name, rule.severity.value) for rule in rules}
 

@@ -37,12 +37,12 @@ _EDGES: Final = (
 )
 _CHARTS: Final = (
     # group, title, description, unit, shape, legends
-    ("overview", "Signals in and out", "Records that came in and went out, per second.", "reqps", "timeseries", "in out"),
+    ("overview", "Signals in and out", "What came in and went out, per second.", "reqps", "timeseries", "in out"),
     ("overview", "End to end", "From a record's entry into the log to its commit.", "s", "timeseries", "p50 p90 p99"),
     ("ingest", "Signals by outcome", "Records that the door ended, per second.", "reqps", "timeseries",
      "handled duplicate dead_lettered deferred"),
     ("ingest", "Lag", "Records that wait, by topic.", "short", "timeseries", "signals.in commands"),
-    ("directives", "Directives by outcome", "What was asked for, per second.", "reqps", "timeseries", "succeeded rejected"),
+    ("directives", "Directives by outcome", "What was asked for.", "reqps", "timeseries", "succeeded rejected"),
     ("overview", "Error budget left", "Of the month's.", "percentunit", "stat", "budget"),
     ("overview", "Memory", "Of each process.", "bytes", "bargauge", "worker-1 worker-2 gateway history"),
 )  # fmt: skip
@@ -88,11 +88,10 @@ def charts() -> Json:
 
 def chart(id_: str, minutes: int, now_ms: int) -> Json | None:
     """Return `/v1/charts/{id}`: waves, and a gap in the second series."""
-    for group, title, _, unit, shape, legends in _CHARTS:
-        if slug(group, title) == id_:
-            break
-    else:
+    found = [row for row in _CHARTS if slug(*row[:2]) == id_]
+    if not found:
         return None
+    _, title, _, unit, shape, legends = found[0]
     step_ms = max(1_000, minutes * MINUTE_MS // STEPS)
     to_ms = now_ms // step_ms * step_ms
     from_ms = to_ms - STEPS * step_ms
@@ -194,9 +193,10 @@ def history(now_ms: int) -> Json:
 
 def rules() -> Json:
     """Return `/v1/alerts/rules`."""
-    rows = (
+    own = [("acme", 120.0), ("globex", 60.0)]
+    rows: tuple[tuple[Any, ...], ...] = (
         ("DeadLetters", "critical", "dead / all", ">", "percentunit", 0.01, 0.01, [], 0, RUNBOOK_URL),
-        ("LagHigh", "warning", "max by (topic) (lag)", ">", "s", 30.0, 45.0, [("acme", 120.0), ("globex", 60.0)], 120, RUNBOOK),
+        ("LagHigh", "warning", "max by (topic) (lag)", ">", "s", 30.0, 45.0, own, 120, RUNBOOK),
         ("HopSlow", "warning", "quantile by (hop) (duration)", ">", "s", 0.5, 0.5, [], 300, RUNBOOK),
         ("WorkerDown", "critical", "up == 0", ">", "short", None, None, [], 60, "workers.md"),
     )  # fmt: skip
@@ -214,8 +214,7 @@ def rules() -> Json:
     )
     found = [dict(zip(names, row, strict=True)) for row in rows]
     for rule in found:
-        own: Any = rule["overrides"]
-        rule["overrides"] = [{"tenant": tenant, "value": value} for tenant, value in own]
+        rule["overrides"] = [{"tenant": tenant, "value": value} for tenant, value in rule["overrides"]]
     return {"rules": found}
 
 

@@ -64,7 +64,7 @@ class Page:
         """Load it anew, of this size, with nothing remembered."""
         self.resize(size)
         self.driver.get("about:blank")
-        self.driver.get_log("browser")
+        self._log()
         self.driver.get(self.url + "icon.svg")
         self.driver.execute_script("localStorage.clear(); sessionStorage.clear()")
         self.driver.get(self.url + where)
@@ -109,9 +109,9 @@ class Page:
             poll_frequency=0.1,
             ignored_exceptions=[NoSuchElementException, StaleElementReferenceException],
         )
-        return wait.until(holds, what)  # type: ignore[return-value]
+        return wait.until(holds, what)
 
-    def says(self, selector: str, text: str) -> None:
+    def expect(self, selector: str, text: str) -> None:
         """Wait until an element says something."""
         self.until(lambda: text in self.text_now(selector), f"{selector} to say {text!r}")
 
@@ -121,10 +121,15 @@ class Page:
             "\u202f", " "
         )
 
+    def _log(self) -> list[dict[str, Any]]:
+        """Return what the console says since it was asked last."""
+        found: list[dict[str, Any]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
+        return found
+
     def complaints(self) -> list[str]:
         """Return what the console has, but for answers that are no success: those a test wants."""
         return [
             str(entry["message"])
-            for entry in self.driver.get_log("browser")
+            for entry in self._log()
             if entry["level"] in {"SEVERE", "WARNING"} and "Failed to load resource" not in entry["message"]
         ]

@@ -15,6 +15,8 @@ from streams.gateway.security import HEADERS
 from tests.console import answers
 
 SECONDS_MAX: Final = 20.0
+BLANK: Final = "/blank"
+"""A document without a policy, for tests that call single modules by code of their own."""
 EVENTS_PATH: Final = "/v1/alerts/events"
 BEAT_SECONDS: Final = 0.5
 Answer = tuple[int, Any]
@@ -160,11 +162,16 @@ def application(canned: Canned) -> web.Application:
         except web.HTTPNotFound:
             response = web.json_response({"detail": "There is no such path."}, status=404)
         for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
+            if request.path != BLANK:
+                response.headers.setdefault(name, value)
         return response
+
+    async def blank(_: web.Request) -> web.Response:
+        return web.Response(text="<!doctype html><link rel=icon href=data:,>", content_type="text/html")
 
     app = web.Application(middlewares=[headers])
     Console().register(app)
+    app.router.add_get(BLANK, blank)
     canned.register(app)
     return app
 

@@ -70,11 +70,11 @@ def test_it_is_text(page: Page, api: Canned, where: str, there: str) -> None:
     for size in ((1_280, 900), PHONE):
         page.open(where, size)
         page.find(there)
-        page.says("#view", "onerror")
+        page.expect("#view", "onerror")
         event = {"at_ms": now_ms(), "from": HOSTILE, "to": "firing", "alert": _spoiled(answers.alert(now_ms(), id="e"))}
         page.until(lambda: len(api.listeners) == 1)
         api.tell(event)
-        page.says(".toast", "onerror")
+        page.expect(".toast", "onerror")
         assert page.script(ELEMENTS) == 0
         assert page.script("return window.broken === undefined")
         assert page.script("return document.documentElement.scrollWidth") <= size[0]
@@ -93,7 +93,7 @@ def test_no_link_leads_anywhere_but_to_the_page_and_the_web(page: Page, api: Can
 
 def test_a_hostile_address_is_only_a_name(page: Page) -> None:
     page.open("#/charts/" + "%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E")
-    page.says(".about", "<img src=x onerror=alert(1)>")
+    page.expect(".about", "<img src=x onerror=alert(1)>")
     assert page.script(ELEMENTS) == 0
 
 
@@ -104,9 +104,9 @@ def test_a_hostile_problem_is_text(page: Page, api: Canned) -> None:
     page.open("#/alerts")
     page.find("[data-rule=LagHigh] .button").click()
     page.find("[data-rule=LagHigh] [type=submit]").click()
-    page.says("[data-rule=LagHigh] .outcome", "onerror")
+    page.expect("[data-rule=LagHigh] .outcome", "onerror")
     page.find(".tabs a").click()
-    page.says("#connection", "onerror")
+    page.expect("#connection", "onerror")
     assert page.script(ELEMENTS) == 0
 
 
@@ -121,9 +121,9 @@ def test_so_much_of_everything_is_cut(page: Page, api: Canned) -> None:
     page.find(".map .node")
     assert len(page.all(".map .node")) == 80
     api.instead["/v1/map"] = lambda: (200, {"at_ms": now_ms(), "nodes": [], "edges": [], "more": "x" * 9_000_000})
-    page.says("#connection", "larger than this page reads")
+    page.expect("#connection", "larger than this page reads")
     page.open("#/alerts")
-    page.says(".quiet", "2500 more are not shown")
+    page.expect(".quiet", "2500 more are not shown")
     assert len(page.all(".alert")) == 500
 
 

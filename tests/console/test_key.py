@@ -20,15 +20,15 @@ def test_it_is_asked_for_taken_and_forgotten(page: Page, api: Canned) -> None:
     api.key = GOOD
     page.open()
     page.until(lambda: page.find("#key-dialog").get_attribute("open") is not None)
-    page.says("#connection", "asks for a key")
+    page.expect("#connection", "asks for a key")
     assert page.script("return document.activeElement.id") == "key-input"
     _give(page, BAD)
-    page.says("#key-why", "The key was refused: This key was revoked.")
+    page.expect("#key-why", "The key was refused: This key was revoked.")
     assert page.find("#key-input").get_attribute("aria-invalid") == "true"
     assert "refused" in page.text("#connection")
     _give(page, GOOD)
     page.find(".map .node")
-    page.says("#connection", "Live")
+    page.expect("#connection", "Live")
     page.until(lambda: len(api.listeners) == 1)
     assert page.script("return sessionStorage.getItem('hopline.key')") == GOOD
     # Still there after the page is loaded again, in this tab.
@@ -59,7 +59,7 @@ def test_with_a_refused_key_nothing_more_is_asked(page: Page, api: Canned) -> No
     api.key = GOOD
     page.open()
     _give(page, BAD)
-    page.says("#key-why", "refused")
+    page.expect("#key-why", "refused")
     page.until(lambda: api.flying == 0)
     asked = len(api.asked)
     page.driver.execute_async_script("setTimeout(arguments[0], 4500)")
@@ -72,7 +72,7 @@ def test_one_that_cannot_be_a_key_is_not_sent(page: Page, api: Canned) -> None:
     page.find("#key-button").click()
     for wrong, said in (("", "Type or paste"), ("hop with spaces", "no spaces"), ("hop_ü", "no spaces")):
         _give(page, wrong)
-        page.says("#key-why", said)
+        page.expect("#key-why", said)
     assert {*api.keys_seen} == {""}
 
 
@@ -81,6 +81,6 @@ def test_a_permission_that_is_lacking_is_named(page: Page, api: Canned) -> None:
     for path in ("/v1/map", "/api/metrics"):
         api.instead[path] = lambda: lacking
     page.open()
-    page.says("#connection", "lacks the permission metric:read")
-    page.says("[data-tile=alerts]", "2")
+    page.expect("#connection", "lacks the permission metric:read")
+    page.expect("[data-tile=alerts]", "2")
     assert not page.all("dialog[open]")

@@ -72,7 +72,7 @@ def test_the_theme_follows_the_system_until_it_is_chosen_and_then_stays(page: Pa
     dark = page.script(ground)
     assert light != dark
     page.find("#theme-button").click()
-    page.says("#theme-text", "Light")
+    page.expect("#theme-text", "Light")
     assert page.script(ground) == light
     page.driver.refresh()
     assert page.script(ground) == light
@@ -80,7 +80,7 @@ def test_the_theme_follows_the_system_until_it_is_chosen_and_then_stays(page: Pa
     page.prefer(prefers_color_scheme="light")
     assert page.script(ground) == dark
     page.find("#theme-button").click()
-    page.says("#theme-text", "Auto")
+    page.expect("#theme-text", "Auto")
     assert page.script(ground) == light
     assert page.script("return localStorage.length") == 0
 

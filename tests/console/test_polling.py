@@ -1,5 +1,6 @@
 """How the page asks: while it is seen, no request upon another, within what a key may."""
 
+from itertools import pairwise
 from typing import Final
 
 from tests.console.browser import Page
@@ -14,6 +15,12 @@ document.dispatchEvent(new Event("visibilitychange"));
 
 def _hide(page: Page, *, hidden: bool) -> None:
     page.script(HIDE.replace("arguments_hidden", str(hidden).lower()))
+
+
+def _ask_more(page: Page, api: Canned, count: int) -> None:
+    """Wait until so many requests more have come."""
+    asked = len(api.asked)
+    page.until(lambda: len(api.asked) >= asked + count)
 
 
 def test_nothing_is_asked_while_nobody_looks(page: Page, api: Canned) -> None:
@@ -41,22 +48,20 @@ def test_requests_never_pile_up_however_slow_the_answers(page: Page, api: Canned
     assert api.flying_most <= 5 * TOGETHER_MAX
     page.find(".tabs a").click()
     page.until(lambda: "/v1/map" in api.asked[-4:])
-    for _ in range(3):
-        asked = len(api.asked)
-        page.until(lambda: len(api.asked) > asked + TOGETHER_MAX)
-        api.flying_most = 0
-    asked = len(api.asked)
-    page.until(lambda: len(api.asked) > asked + 8)
+    # When those are all answered, it counts what the page has under way.
+    _ask_more(page, api, 4 * TOGETHER_MAX)
+    api.flying_most = 0
+    _ask_more(page, api, 8)
     assert api.flying_most <= TOGETHER_MAX
 
 
 def test_a_limited_key_is_asked_with_more_slowly_and_that_is_said(page: Page, api: Canned) -> None:
     api.limited = True
     page.open()
-    page.says("#connection", "slowed down")
+    page.expect("#connection", "slowed down")
     begun = len(api.times)
     page.until(lambda: len(api.times) > begun + 5)
-    gaps = [after - before for before, after in zip(api.times[begun:], api.times[begun + 1 :], strict=False)]
+    gaps = [after - before for before, after in pairwise(api.times[begun:])]
     # 60 a minute are allowed, and others may use the key, too.
     assert min(gaps) > 1.0
 
@@ -67,17 +72,17 @@ def test_a_refusal_for_too_many_is_waited_out(page: Page, api: Canned) -> None:
     api.instead["/v1/map"] = lambda: problem(
         429, "rate_limited", "More reads than this caller may.", retry_after_ms=6_000
     )
-    page.says("#connection", "More reads than this caller may.")
+    page.expect("#connection", "More reads than this caller may.")
     page.until(lambda: api.flying == 0)
     refused, asked = api.times[-1], len(api.asked)
     del api.instead["/v1/map"]
     page.until(lambda: len(api.asked) > asked)
     assert api.times[asked] - refused > 4.0
-    page.says("#connection", "Live")
+    page.expect("#connection", "Live")
 
 
 def test_an_address_that_is_none_shows_the_overview(page: Page) -> None:
     for where in ("#/nothing", "#/charts/%E0%A4%A", "#nowhere"):
         page.open(where)
         page.find("h1")
-        page.says("#connection", "Live")
+        page.expect("#connection", "Live")

@@ -91,9 +91,12 @@ async def test_the_real_gateway_gives_the_page_without_a_key_under_one_policy() 
 
 
 async def test_a_page_of_another_name_gets_nothing() -> None:
-    async with serving() as (gateway, _), aiohttp.ClientSession(gateway.url) as session:
-        async with session.get(PATH, headers={"Host": "evil.example"}) as answer:
-            assert answer.status == 403
+    async with (
+        serving() as (gateway, _),
+        aiohttp.ClientSession(gateway.url) as session,
+        session.get(PATH, headers={"Host": "evil.example"}) as answer,
+    ):
+        assert answer.status == 403
 
 
 def test_a_gateway_without_the_files_says_so_and_lives(

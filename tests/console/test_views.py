@@ -13,8 +13,8 @@ from tests.console.serving import Canned, now_ms, problem
 
 def test_it_loads_and_says_that_it_is_live(page: Page) -> None:
     page.open()
-    page.says("#connection", "Live")
-    page.says("#connection-age", "old")
+    page.expect("#connection", "Live")
+    page.expect("#connection-age", "old")
     assert page.driver.title == "(2) Hopline"
 
 
@@ -61,18 +61,18 @@ def test_the_map_can_be_read_as_a_table(page: Page) -> None:
     page.find(".map .node")
     page.find(".map-card summary").click()
     rows = [row.text.replace("\u202f", " ") for row in page.all(".map-card tbody tr")]
-    assert "ingest hop warning 1.2k 37 45.6 ms 6.2/s" in rows
+    assert "ingest hop warning 1.2k 37 – 45.6 ms 6.2/s" in rows
     assert len(rows) == len(answers.pipeline(0)["nodes"])
 
 
 def test_figures_tenants_and_reasons_stand_below(page: Page) -> None:
     page.open()
-    page.says("[data-tile=rate]", "1.2k/s")
-    page.says("[data-tile=p99]", "45.6 ms")
-    page.says("[data-tile=lag]", "348")
-    page.says("[data-tile=errors]", "0.51 %")
-    page.says("[data-tile=busy]", "42 %")
-    page.says("[data-tile=alerts]", "2")
+    page.expect("[data-tile=rate]", "1.2k/s")
+    page.expect("[data-tile=p99]", "45.6 ms")
+    page.expect("[data-tile=lag]", "348")
+    page.expect("[data-tile=errors]", "0.51 %")
+    page.expect("[data-tile=busy]", "42 %")
+    page.expect("[data-tile=alerts]", "2")
     assert "acme 512 3.4 % 37" in page.text("[aria-labelledby=tenants-title]")
     assert "invalid json" in page.text("[aria-labelledby=reasons-title]")
 
@@ -80,7 +80,7 @@ def test_figures_tenants_and_reasons_stand_below(page: Page) -> None:
 def test_a_click_on_a_node_opens_its_charts(page: Page) -> None:
     page.open()
     page.find("[data-node=ingest] .node-title").click()
-    page.says(".about", "Charts about ingest")
+    page.expect(".about", "Charts about ingest")
     page.until(lambda: len(page.all("[data-chart]")) == 2)
     assert {card.get_attribute("data-chart") for card in page.all("[data-chart]")} == {
         "ingest-lag",
@@ -89,13 +89,24 @@ def test_a_click_on_a_node_opens_its_charts(page: Page) -> None:
     page.find(".about a").click()
     page.until(lambda: len(page.all("[data-chart]")) == len(answers.charts()["charts"]))
     page.driver.back()
-    page.says(".about", "Charts about ingest")
+    page.expect(".about", "Charts about ingest")
 
 
 def test_a_node_without_charts_of_its_own_shows_all_and_says_so(page: Page) -> None:
     page.open("#/charts/watch")
-    page.says(".about", "No chart is about watch alone")
+    page.expect(".about", "No chart is about watch alone")
     assert len(page.all("[data-chart]")) == len(answers.charts()["charts"])
+
+
+def test_a_topic_without_charts_of_its_own_has_those_that_tell_topics_apart(page: Page, api: Canned) -> None:
+    found = answers.charts()
+    found["charts"][0]["queries"][0]["legend"] = "{{topic}}"
+    api.instead["/v1/charts"] = lambda: (200, found)
+    page.open("#/charts/signals.in")
+    page.until(
+        lambda: [card.get_attribute("data-chart") for card in page.all("[data-chart]")] == [found["charts"][0]["id"]]
+    )
+    assert page.text(".about").startswith("Charts about signals.in.")
 
 
 def test_a_chart_draws_its_series_with_a_gap_where_there_is_no_value(page: Page) -> None:
@@ -112,9 +123,9 @@ def test_other_shapes_show_their_last_values_with_units(page: Page) -> None:
     page.open("#/charts")
     expected = answers.chart("overview-memory", 15, now_ms())
     assert expected is not None
-    page.says("[data-chart=overview-memory]", "worker-1")
-    page.says("[data-chart=overview-memory] .bar-value", "MiB")
-    page.says("[data-chart=overview-error-budget-left] .number-value", "%")
+    page.expect("[data-chart=overview-memory]", "worker-1")
+    page.expect("[data-chart=overview-memory] .bar-value", "MiB")
+    page.expect("[data-chart=overview-error-budget-left] .number-value", "%")
 
 
 def test_a_legend_hides_and_shows_its_series(page: Page) -> None:
@@ -165,7 +176,7 @@ def test_range_tenant_and_pause_decide_what_is_asked(page: Page, api: Canned) ->
     page.find("input[name=range][value='5']").click()
     page.until(lambda: "/v1/charts/ingest-lag?minutes=5&tenant=acme" in api.asked)
     page.find("#pause").click()
-    page.says("#pause", "Go on")
+    page.expect("#pause", "Go on")
     page.until(lambda: api.flying == 0)
     before = len([path for path in api.asked if "/charts/ingest" in path])
     beats = len(api.asked)
@@ -179,14 +190,14 @@ def test_range_tenant_and_pause_decide_what_is_asked(page: Page, api: Canned) ->
 def test_a_chart_that_fails_says_why_and_the_others_go_on(page: Page, api: Canned) -> None:
     api.instead["/v1/charts/ingest-lag"] = lambda: problem(400, "invalid", "The tenant has no such series.")
     page.open("#/charts/ingest")
-    page.says("[data-chart=ingest-lag] .card-note", "The tenant has no such series.")
+    page.expect("[data-chart=ingest-lag] .card-note", "The tenant has no such series.")
     page.find("[data-chart=ingest-signals-by-outcome] .series")
-    page.says("#connection", "Live")
+    page.expect("#connection", "Live")
 
 
 def test_alerts_show_severity_state_value_threshold_and_runbook(page: Page) -> None:
     page.open("#/alerts")
-    page.says("[data-alert=DeadLetters] .alert-value", "3.4 % > 1 %")
+    page.expect("[data-alert=DeadLetters] .alert-value", "3.4 % > 1 %")
     first = page.text("[data-alert=DeadLetters]")
     for part in ("critical", "firing", "Too many signals are set aside.", "tenant acme", "7 min"):
         assert part in first
@@ -203,19 +214,30 @@ def test_alerts_show_severity_state_value_threshold_and_runbook(page: Page) -> N
     assert page.text("#tab-count") == "2"
 
 
+def test_one_of_the_severity_info_is_listed_and_counts_nowhere(page: Page, api: Canned) -> None:
+    watchdog = answers.alert(now_ms(), alert="Watchdog", severity="info", labels={}, value=None, threshold=None)
+    api.instead["/v1/alerts"] = lambda: (200, {"at_ms": now_ms(), "alerts": [watchdog]})
+    page.open()
+    page.expect("[data-tile=alerts]", "all quiet")
+    page.expect("[aria-labelledby=now-title]", "Nothing fires")
+    assert page.driver.title == "Hopline"
+    page.open("#/alerts")
+    page.expect("[data-alert=Watchdog]", "info")
+
+
 def test_rules_show_what_is_in_force_and_what_was_moved(page: Page) -> None:
     page.open("#/alerts")
-    page.says("[data-rule=LagHigh] .rule-effective", "> 45 s for 2 min")
-    page.says("[data-rule=LagHigh] .rule-standard", "default 30 s")
-    page.says("[data-rule=LagHigh] .rule-overrides", "acme 2 min, globex 60 s")
-    page.says("[data-rule=HopSlow] .rule-standard", "default")
+    page.expect("[data-rule=LagHigh] .rule-effective", "> 45 s for 2 min")
+    page.expect("[data-rule=LagHigh] .rule-standard", "default 30 s")
+    page.expect("[data-rule=LagHigh] .rule-overrides", "acme 2 min, globex 60 s")
+    page.expect("[data-rule=HopSlow] .rule-standard", "default")
     page.find("#rule-filter").send_keys("slow")
     page.until(lambda: [row.get_attribute("data-rule") for row in page.all("[data-rule]")] == ["HopSlow"])
 
 
 def test_the_history_is_listed_the_newest_first(page: Page) -> None:
     page.open("#/alerts")
-    page.says("#history-title ~ .scroll", "QueueGrowing")
+    page.expect("#history-title ~ .scroll", "QueueGrowing")
     rows = [row.text.replace("\u202f", " ") for row in page.all("#history-title ~ .scroll tbody tr")]
     assert len(rows) == 5
     assert rows[0].split()[1:6] == ["critical", "DeadLetters", "pending", "→", "to"]
@@ -229,14 +251,14 @@ def test_nothing_to_tell_is_said(page: Page, api: Canned) -> None:
     api.instead["/v1/alerts/rules"] = lambda: (200, {"rules": []})
     api.instead["/v1/alerts/history"] = lambda: (200, {"changes": []})
     page.open()
-    page.says(".map-note", "knows of no process yet")
-    page.says("[aria-labelledby=now-title]", "Nothing fires")
+    page.expect(".map-note", "knows of no process yet")
+    page.expect("[aria-labelledby=now-title]", "Nothing fires")
     assert page.driver.title == "Hopline"
     page.open("#/charts")
-    page.says(".notice", "no charts")
+    page.expect(".notice", "no charts")
     page.open("#/alerts")
-    page.says(".view", "There are no rules.")
-    page.says(".view", "Nothing has changed yet.")
+    page.expect(".view", "There are no rules.")
+    page.expect(".view", "Nothing has changed yet.")
 
 
 def test_an_answer_of_another_shape_is_said_and_breaks_nothing(page: Page, api: Canned) -> None:
@@ -249,8 +271,8 @@ def test_an_answer_of_another_shape_is_said_and_breaks_nothing(page: Page, api: 
     for answer in odd[:3]:
         api.instead["/v1/map"] = answer
         page.open()
-        page.says("#connection", "another version")
+        page.expect("#connection", "another version")
     api.instead["/v1/map"] = odd[3]
     page.open()
     page.until(lambda: len(page.all(".map .node")) == 1)
-    page.says("#connection", "Live")
+    page.expect("#connection", "Live")

@@ -27,6 +27,14 @@ export function sorted(alerts) {
   });
 }
 
+/**
+ * Whether an alert counts where only the number is shown.
+ * @param {Alert} alert
+ */
+export function isLoud(alert) {
+  return alert.state === "firing" && !alert.silenced && alert.severity !== "info";
+}
+
 export class AlertsView {
   /**
    * @param {import("./api.js").Api} api

@@ -96,6 +96,7 @@ const UNITS = new Map(
     ["ops", (value) => `${short(value)}/s`],
     ["cps", (value) => `${short(value)}/s`],
     ["rps", (value) => `${short(value)}/s`],
+    ["recps", (value) => `${short(value)}/s`],
     ["wps", (value) => `${short(value)}/s`],
     ["percent", (value) => `${short(value)}${THIN}%`],
     ["percentunit", (value) => `${short(value * 100)}${THIN}%`],

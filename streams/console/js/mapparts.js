@@ -40,11 +40,12 @@ function stateShapes(state) {
  * @param {MapNode} node
  */
 function spoken(node) {
-  const { perSecond, lag, p99Seconds, deadPerSecond } = node.figures;
+  const { perSecond, lag, lagSeconds, p99Seconds, deadPerSecond } = node.figures;
   return [
     `${node.title}, ${KINDS[node.kind]}, ${STATES[node.state]}`,
     perSecond === null ? "" : `${short(perSecond)} per second`,
     lag === null ? "" : `${short(lag)} waiting`,
+    lagSeconds === null ? "" : `${seconds(lagSeconds)} behind`,
     p99Seconds === null ? "" : `99th percentile ${seconds(p99Seconds)}`,
     deadPerSecond ? `${short(deadPerSecond)} dead letters per second` : "",
   ].filter(Boolean).join(", ");
@@ -55,10 +56,11 @@ function spoken(node) {
  * @returns {{figure: string, lag: string, p99: string, dead: string}}
  */
 function written(node) {
-  const { perSecond, lag, p99Seconds, deadPerSecond } = node.figures;
+  const { perSecond, lag, lagSeconds, p99Seconds, deadPerSecond } = node.figures;
+  const behind = lag === null ? lagSeconds !== null && `lag ${seconds(lagSeconds)}` : `lag ${short(lag)}`;
   return {
     figure: perSecond === null ? "" : `${short(perSecond)}/s`,
-    lag: lag === null ? "" : `lag ${short(lag)}`,
+    lag: behind || "",
     p99: p99Seconds === null ? "" : `p99 ${seconds(p99Seconds)}`,
     dead: deadPerSecond ? `${short(deadPerSecond)}/s dead` : "",
   };

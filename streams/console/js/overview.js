@@ -2,7 +2,7 @@
 
 import { Rows, el, say, set } from "./dom.js";
 import { against, labelList, severityBadge } from "./alertparts.js";
-import { sorted } from "./alerts.js";
+import { isLoud, sorted } from "./alerts.js";
 import { lasted, seconds, short } from "./format.js";
 import { PipelineView } from "./map.js";
 import { stateSign } from "./mapparts.js";
@@ -111,21 +111,23 @@ export class OverviewView {
     this.reasonHost.replaceChildren(...found.map(([name, value]) => {
       const bar = el("span", { class: "bar-fill", "aria-hidden": "true" });
       bar.style.setProperty("inline-size", `${((value ?? 0) / most) * 100}%`);
-      return el("li", {}, el("span", { class: "bar-name" }, name.replaceAll("_", " ")), el("span", { class: "bar-value" }, short(value)), el("span", { class: "bar-track", "aria-hidden": "true" }, bar));
+      return el("li", {}, el("span", { class: "bar-name" }, name.replaceAll("_", " ")), el("span", { class: "bar-value" }, `${short(value)}/s`), el("span", { class: "bar-track", "aria-hidden": "true" }, bar));
     }), found.length ? "" : el("li", { class: "muted" }, "None lately."));
   }
 
   /** @param {Alert[]} alerts */
   showAlerts(alerts) {
-    const firing = alerts.filter((alert) => alert.state === "firing" && !alert.silenced);
-    const pending = alerts.filter((alert) => alert.state === "pending").length;
+    // Those of the severity `info` are for the list of all: one of them always fires, to show that alerts work.
+    const grave = alerts.filter((alert) => alert.severity !== "info");
+    const firing = grave.filter(isLoud);
+    const pending = grave.filter((alert) => alert.state === "pending").length;
     const silenced = alerts.filter((alert) => alert.silenced).length;
     const worst = ["critical", "warning"].find((severity) => firing.some((alert) => alert.severity === severity)) ?? "ok";
     this.tiles.alerts.show(String(firing.length), [pending ? `${pending} pending` : "", silenced ? `${silenced} silenced` : ""].filter(Boolean).join(", ") || (firing.length ? "firing" : "all quiet"));
     set(this.tiles.alerts.root, "data-state", worst);
-    this.alertRows.show(sorted(alerts).slice(0, ALERTS_SHOWN), (alert) => alert.id);
-    set(this.quiet, "hidden", alerts.length > 0 && alerts.length <= ALERTS_SHOWN);
-    say(this.quiet, alerts.length ? `${alerts.length - ALERTS_SHOWN} more` : "Nothing fires, and nothing is about to.");
+    this.alertRows.show(sorted(grave).slice(0, ALERTS_SHOWN), (alert) => alert.id);
+    set(this.quiet, "hidden", grave.length > 0 && grave.length <= ALERTS_SHOWN);
+    say(this.quiet, grave.length ? `${grave.length - ALERTS_SHOWN} more` : "Nothing fires, and nothing is about to.");
   }
 
   /** @param {Alert} first */
