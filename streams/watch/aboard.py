@@ -12,6 +12,7 @@ from streams.channels import Channels, ChannelsError, load
 from streams.handlers import Handlers, gathered
 from streams.ledger.check import LedgerCheck
 from streams.metrics import Metrics
+from streams.prober.prober import Prober
 from streams.settings import Settings
 from streams.watch.hosting import Part
 from streams.watch.service import Aboard, Watch, clock_ms
@@ -38,7 +39,10 @@ def aboard(settings: Settings, bootstrap: str, metrics: Metrics) -> Aboard:
 def _parts(settings: Settings, bootstrap: str, metrics: Metrics) -> tuple[Part, ...]:
     """Return what runs in the background: in each watch, for what a part shows must not go stale in one."""
     kafka, topics, lanes = settings.cluster(bootstrap), settings.topics, settings.lanes
-    return (LedgerCheck(kafka, topics, lanes, metrics=metrics, path=settings.data_dir / LEDGER),)
+    return (
+        Prober(kafka, topics, lanes, data_dir=settings.data_dir, metrics=metrics),
+        LedgerCheck(kafka, topics, lanes, metrics=metrics, path=settings.data_dir / LEDGER),
+    )
 
 
 def _channels(settings: Settings, metrics: Metrics, watch: Watch, became: Callable[[Became], None]) -> Teller:
