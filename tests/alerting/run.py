@@ -35,6 +35,8 @@ WARM_SECONDS: Final = 15.0
 """Rates need a past."""
 MOVED_SECONDS_MAX: Final = 30.0
 WATCHDOG: Final = "Watchdog"
+WATCHDOG_SECONDS_MAX: Final = 120.0
+"""Prometheus tells again each minute; the first time it may not know its Alertmanager yet."""
 MOVED: Final = (("HistoryBehind", 77.0), ("CommitSlow", 0.77), ("HistoryBehind", 60.0), ("CommitSlow", 1.0))
 """Thresholds that directives move, to see how long it takes: nothing is raised by them."""
 LOOK_SECONDS: Final = 0.1
@@ -87,14 +89,21 @@ class Run:
             log.info("the stand is ready")
             await _quiet(sight, {alert for fault in (*together, *alone) for alert in fault.raises})
             self.verdict.raised_before = sight.unwanted()
-            for engine in self._engines:
-                if stand.receiver.first(engine, WATCHDOG, raised=True, since_seconds=0) is None:
-                    raise TooLateError(f"{engine} has told nobody that alerting works")
+            await self._hear_watchdog(stand)
             await self._move_thresholds(stand)
             await self._raise(stand, sight, together)
             for fault in alone:
                 if self._wish.watch or WATCH not in fault.name:
                     await self._raise(stand, sight, [fault])
+
+    async def _hear_watchdog(self, stand: Stand) -> None:
+        """Wait until both engines have said that alerting works."""
+
+        async def heard() -> bool:
+            moments = [stand.receiver.first(one, WATCHDOG, raised=True, since_seconds=0) for one in self._engines]
+            return None not in moments
+
+        await until(heard, WATCHDOG_SECONDS_MAX, "both engines say that alerting works")
 
     async def _raise(self, stand: Stand, sight: Sight, faults: Sequence[Fault]) -> None:
         """Begin faults, wait until all their alerts were told, compare the engines, end the faults, and wait again."""
