@@ -103,7 +103,7 @@ class LedgerCheck:
     @classmethod
     def of(cls, settings: Settings, bootstrap: str, metrics: Metrics = PROCESS) -> "LedgerCheck":
         """Return the check of a cluster as settings have it; it notes in the data folder how far it is."""
-        path = settings.data_dir / "ledger" / f"{settings.topic_prefix or 'hopline'}.json"
+        path = settings.data_dir / bookmark.FILE
         return cls(settings.cluster(bootstrap), settings.topics, settings.lanes, metrics=metrics, path=path)
 
     async def run(self) -> None:

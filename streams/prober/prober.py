@@ -6,6 +6,7 @@ Kafka away is no reason to end: the gauges' own age grows, and with Kafka the lo
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -70,7 +71,9 @@ class Prober:
         *,
         data_dir: Path | None = None,
         metrics: Metrics = PROCESS,
+        away: Callable[[float], None] = lambda _: None,
     ) -> None:
+        self._says_away = away
         self.looks = 0
         self._kafka = kafka
         self._topics = topics
@@ -133,6 +136,7 @@ class Prober:
             except Exception:  # boundary: a bug of the prober must not end the process that hosts it
                 log.exception("the prober failed and begins anew")
             self._failures.of().inc()
+            self._says_away(time.monotonic() - self._seen)
             backoff = BACKOFF_SECONDS if self.looks > looks else min(BACKOFF_SECONDS_MAX, backoff * 2)
             await asyncio.sleep(backoff)
 

@@ -59,6 +59,26 @@ def test_a_tenant_gets_one_of_its_own(page: Page, api: Canned) -> None:
     assert api.directives[0]["body"]["tenant"] == "acme"
 
 
+def test_a_moved_one_goes_back_to_the_default(page: Page, api: Canned) -> None:
+    _open(page)
+    _fill(page, "value", "not even a number")
+    page.all(f"{RULE} form .button")[-1].click()
+    page.expect(f"{RULE} .outcome", "Done")
+    assert api.directives[0]["body"]["data"] == {"alert": "LagHigh", "value": None}
+
+
+def test_a_rule_over_all_tenants_asks_for_none(page: Page, api: Canned) -> None:
+    found = answers.rules()
+    found["rules"][1] |= {"per_tenant": False, "effective": 30.0, "overrides": [{"tenant": "", "value": 30.0}]}
+    api.instead["/v1/alerts/rules"] = lambda: (200, found)
+    _open(page)
+    assert not page.all(f"{RULE} [name=tenant]")
+    assert [button.text for button in page.all(f"{RULE} form .button")] == ["Move the threshold", "Close"]
+    page.find(f"{RULE} [type=submit]").click()
+    page.expect(f"{RULE} .outcome", "Done")
+    assert api.directives[0]["body"]["tenant"] == "_system"
+
+
 def test_what_is_no_number_is_not_sent(page: Page, api: Canned) -> None:
     _open(page)
     for text in ("much", "", "1e999"):

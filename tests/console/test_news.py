@@ -49,6 +49,8 @@ def test_one_that_is_flat_as_the_history_has_it_is_understood(page: Page, api: C
 def test_one_that_is_over_is_told_and_a_silenced_one_is_not(page: Page, api: Canned) -> None:
     _loaded(page, api)
     api.tell(_raised(id="quiet", alert="Quiet", silenced=True))
+    api.tell(_raised(id="untold", alert="Untold") | {"told": False})
+    api.tell(_raised(id="always", alert="Watchdog", severity="info"))
     api.tell(_raised() | {"from": "firing", "to": "cleared"})
     page.expect(".toast", "HopStalled is over")
     assert len(page.all(".toast")) == 1

@@ -61,7 +61,7 @@ def test_the_map_can_be_read_as_a_table(page: Page) -> None:
     page.find(".map .node")
     page.find(".map-card summary").click()
     rows = [row.text.replace("\u202f", " ") for row in page.all(".map-card tbody tr")]
-    assert "ingest hop warning 1.2k 37 45.6 ms 6.2/s" in rows
+    assert "ingest hop warning 1.2k 37 – 45.6 ms 6.2/s" in rows
     assert len(rows) == len(answers.pipeline(0)["nodes"])
 
 
@@ -96,6 +96,17 @@ def test_a_node_without_charts_of_its_own_shows_all_and_says_so(page: Page) -> N
     page.open("#/charts/watch")
     page.expect(".about", "No chart is about watch alone")
     assert len(page.all("[data-chart]")) == len(answers.charts()["charts"])
+
+
+def test_a_topic_without_charts_of_its_own_has_those_that_tell_topics_apart(page: Page, api: Canned) -> None:
+    found = answers.charts()
+    found["charts"][0]["queries"][0]["legend"] = "{{topic}}"
+    api.instead["/v1/charts"] = lambda: (200, found)
+    page.open("#/charts/signals.in")
+    page.until(
+        lambda: [card.get_attribute("data-chart") for card in page.all("[data-chart]")] == [found["charts"][0]["id"]]
+    )
+    assert page.text(".about").startswith("Charts about signals.in.")
 
 
 def test_a_chart_draws_its_series_with_a_gap_where_there_is_no_value(page: Page) -> None:
@@ -201,6 +212,17 @@ def test_alerts_show_severity_state_value_threshold_and_runbook(page: Page) -> N
     names = [card.get_attribute("data-alert") for card in page.all(".alert")]
     assert names == ["DeadLetters", "HopSlow", "LagHigh", "WorkerDown"]
     assert page.text("#tab-count") == "2"
+
+
+def test_one_of_the_severity_info_is_listed_and_counts_nowhere(page: Page, api: Canned) -> None:
+    watchdog = answers.alert(now_ms(), alert="Watchdog", severity="info", labels={}, value=None, threshold=None)
+    api.instead["/v1/alerts"] = lambda: (200, {"at_ms": now_ms(), "alerts": [watchdog]})
+    page.open()
+    page.expect("[data-tile=alerts]", "all quiet")
+    page.expect("[aria-labelledby=now-title]", "Nothing fires")
+    assert page.driver.title == "Hopline"
+    page.open("#/alerts")
+    page.expect("[data-alert=Watchdog]", "info")
 
 
 def test_rules_show_what_is_in_force_and_what_was_moved(page: Page) -> None:

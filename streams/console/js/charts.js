@@ -17,23 +17,31 @@ const RANGE_NAME = "hopline.range";
 
 /** @typedef {import("./shapes.js").ChartHead} ChartHead */
 
+/** @param {string} text */
+const words = (text) => ` ${text.toLowerCase().replace(/[^a-z0-9]+/g, " ").trim()} `;
+
 /**
- * Whether a chart is about a node of the map: by its group, its id, or a label in its questions.
- * @param {ChartHead} chart
+ * The charts about a node of the map: those that name it in their group, id, title or questions. Of a topic without any
+ * those that tell topics apart.
+ * @param {ChartHead[]} charts
  * @param {string} about
+ * @param {string} kind
  */
-function isAbout(chart, about) {
-  const slug = about.toLowerCase().replace(/[^a-z0-9]+/g, "-");
-  return chart.group.toLowerCase() === about.toLowerCase() || chart.id === slug || chart.id.startsWith(`${slug}-`)
-    || chart.queries.some((query) => query.expr.includes(`"${about}"`));
+function chartsAbout(charts, about, kind) {
+  const name = words(about);
+  const named = charts.filter((chart) => [chart.group, chart.id, chart.title].some((text) => words(text).includes(name))
+    || chart.queries.some((query) => query.expr.includes(`"${about}"`)));
+  return named.length || kind !== "topic" ? named : charts.filter((chart) => chart.queries.some((query) => query.legend.includes("topic")));
 }
 
 export class ChartsView {
   /**
    * @param {import("./polling.js").Poller} poller
+   * @param {import("./store.js").Box<import("./shapes.js").PipelineMap|null>} map
    */
-  constructor(poller) {
+  constructor(poller, map) {
     this.poller = poller;
+    this.map = map;
     const storage = kept(() => sessionStorage);
     const minutes = Number(storage.get(RANGE_NAME));
     this.range = RANGES.find((each) => each.minutes === minutes) ?? RANGES[1];
@@ -55,6 +63,8 @@ export class ChartsView {
         el("div", { class: "controls" }, this.rangeChoice(), this.tenantForm(), this.pauseButton)),
       this.aboutBox, this.note, this.groups);
     this.rows = new Rows(this.groups, (/** @type {Group} */ group) => new GroupView(group, this));
+    // Opened by its address, this view is there before the map is.
+    this.unlook = map.look((found) => found && this.about && this.show());
     this.unask = poller.add({
       name: "charts", everyMs: () => LIST_MS, path: () => "v1/charts", rank: 1,
       take: (answer) => {
@@ -67,6 +77,7 @@ export class ChartsView {
 
   end() {
     this.unask();
+    this.unlook();
     this.rows.show([], () => "");
   }
 
@@ -135,10 +146,11 @@ export class ChartsView {
     if (!this.heads) {
       return;
     }
-    const chosen = this.about ? this.heads.filter((chart) => isAbout(chart, this.about)) : this.heads;
+    const node = this.map.value?.nodes.find((each) => each.id === this.about);
+    const chosen = this.about ? chartsAbout(this.heads, this.about, node?.kind ?? "") : this.heads;
     set(this.aboutBox, "hidden", this.about === "");
     this.aboutBox.replaceChildren(
-      chosen.length ? "Charts about " : "No chart is about ", el("strong", {}, this.about),
+      chosen.length ? "Charts about " : "No chart is about ", el("strong", {}, node?.title ?? this.about),
       chosen.length ? ". " : " alone, so here are all. ", el("a", { href: "#/charts" }, "Show all charts"));
     note(this.note, this.heads.length ? "" : "The watch has no charts.");
     const shown = chosen.length ? chosen : this.heads;
@@ -160,7 +172,7 @@ class GroupView {
    */
   constructor(group, view) {
     this.grid = el("div", { class: "chart-grid" });
-    this.root = el("section", { class: "group", "aria-label": group.name || "Charts" }, group.name && el("h2", {}, group.name), this.grid);
+    this.root = el("section", { class: "group", "aria-label": group.name || "Charts" }, group.name && el("h2", {}, group.name.replace(/^Hopline:\s*/, "")), this.grid);
     this.rows = new Rows(this.grid, (/** @type {ChartHead} */ head) => new ChartCard(head, view));
   }
 
@@ -190,6 +202,7 @@ class ChartCard {
     this.near = false;
     /** Whether what is shown is about another range or tenant; then it is asked for though the charts are paused. */
     this.stale = true;
+    this.stepMs = 0;
     this.shape = "";
     /** @type {LineChart | NumberPanel | BarsPanel | TablePanel | HeatPanel | null} */
     this.panel = null;
@@ -208,7 +221,7 @@ class ChartCard {
     this.watcher.observe(this.root);
     this.task = {
       name: head.id,
-      everyMs: () => view.range.everyMs,
+      everyMs: () => Math.max(view.range.everyMs, this.stepMs),
       path: () => (this.near && (this.stale || !view.paused) ? `v1/charts/${encodeURIComponent(head.id)}` : null),
       query: () => ({ minutes: view.range.minutes, tenant: view.tenant }),
       take: (/** @type {unknown} */ answer) => this.take(answer),
@@ -238,6 +251,7 @@ class ChartCard {
   take(answer) {
     const data = chartOf(answer);
     this.stale = false;
+    this.stepMs = Math.min(data.stepMs, LIST_MS);
     data.unit ||= this.head.unit;
     const shape = data.shape || this.head.shape;
     if (!this.panel || shape !== this.shape) {

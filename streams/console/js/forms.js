@@ -150,12 +150,26 @@ export class ThresholdForm extends DirectiveForm {
       title: `Threshold of ${rule.alert}`, directive: THRESHOLD_SET, alert: rule.alert, submit: "Move the threshold", done, after,
       fields: [
         { name: "value", title: "New threshold", hint: [HINTS[rule.unit], rule.standard === null ? "" : `the default is ${shown(rule.standard, rule.unit)}`].filter(Boolean).join("; "), input },
-        tenantField(),
+        ...(rule.perTenant ? [tenantField()] : []),
       ],
     });
+    this.reset = false;
+    if (rule.standard !== null && (rule.effective !== rule.standard || rule.overrides.length)) {
+      // Null goes back to what it was before anybody set it.
+      this.root.querySelector(".buttons").append(el("button", { type: "button", class: "button", onclick: () => this.goBack() }, "Back to the default"));
+    }
+  }
+
+  goBack() {
+    this.reset = true;
+    this.root.requestSubmit();
   }
 
   data() {
+    if (this.reset) {
+      this.reset = false;
+      return { alert: this.what.alert, value: null };
+    }
     const text = this.text("value").replace(",", ".");
     const value = Number(text);
     if (text === "" || !Number.isFinite(value)) {

@@ -1,7 +1,7 @@
 // Puts the page together: who asks, who shows, which view.
 
 import { AlertStream } from "./events.js";
-import { AlertsView } from "./alerts.js";
+import { AlertsView, isLoud } from "./alerts.js";
 import { Api } from "./api.js";
 import { Box } from "./store.js";
 import { ChartsView } from "./charts.js";
@@ -102,7 +102,7 @@ function show(anew = false) {
 function make(name) {
   switch (name) {
     case "charts":
-      return new ChartsView(poller);
+      return new ChartsView(poller, data.map);
     case "alerts":
       return new AlertsView(api, poller, data.alerts, news, () => poller.now(alertsTask));
     default:
@@ -121,7 +121,7 @@ function decoded(text) {
 
 /** The title says what fires, for who looks at another tab. */
 function title() {
-  const firing = (data.alerts.value?.alerts ?? []).filter((/** @type {any} */ alert) => alert.state === "firing" && !alert.silenced).length;
+  const firing = (data.alerts.value?.alerts ?? []).filter(isLoud).length;
   const view = { overview: "", charts: "Charts · ", alerts: "Alerts · " }[shown.name] ?? "";
   const text = `${firing ? `(${firing}) ` : ""}${view}${TITLE}`;
   if (document.title !== text) {

@@ -19,7 +19,7 @@ export class PipelineView {
     this.root = el("div", { class: "map-box" }, this.picture);
     this.table = el("details", { class: "as-table" }, el("summary", {}, "The map as a table"),
       el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The map as a table" },
-        el("table", {}, el("thead", {}, el("tr", {}, ...["Node", "Kind", "State", "Per second", "Lag", "p99", "Dead letters"].map((name, index) => el("th", { scope: "col", class: index > 2 && "number" }, name)))), this.tableBody)));
+        el("table", {}, el("thead", {}, el("tr", {}, ...["Node", "Kind", "State", "Per second", "Lag", "Behind", "p99", "Dead letters"].map((name, index) => el("th", { scope: "col", class: index > 2 && "number" }, name)))), this.tableBody)));
     /** @type {PipelineMap | null} */
     this.map = null;
     this.drawn = "";
@@ -41,7 +41,7 @@ export class PipelineView {
     this.draw();
     this.tableBody.replaceChildren(...map.nodes.map((node) => el("tr", {},
       el("th", { scope: "row" }, node.title), el("td", {}, KINDS[node.kind]), el("td", {}, STATES[node.state]),
-      el("td", { class: "number" }, short(node.figures.perSecond)), el("td", { class: "number" }, short(node.figures.lag)),
+      el("td", { class: "number" }, short(node.figures.perSecond)), el("td", { class: "number" }, short(node.figures.lag)), el("td", { class: "number" }, seconds(node.figures.lagSeconds)),
       el("td", { class: "number" }, seconds(node.figures.p99Seconds)), el("td", { class: "number" }, node.figures.deadPerSecond === null ? "–" : `${short(node.figures.deadPerSecond)}/s`))));
   }
 

@@ -25,7 +25,7 @@ export class AlertNews {
       return;
     }
     for (const alert of alerts) {
-      if (alert.state === "firing" && !before.has(alert.id) && !alert.silenced) {
+      if (alert.state === "firing" && !before.has(alert.id) && !alert.silenced && isNews(alert)) {
         this.raised(alert.id, alert);
       }
     }
@@ -37,11 +37,11 @@ export class AlertNews {
   /** @param {unknown} event */
   came(event) {
     const change = changeOf(event);
-    if (change.to === "firing" && !change.silenced) {
+    if (change.to === "firing" && isNews(change)) {
       this.raised(change.id, change);
       // The next answer has it, too.
       this.firing?.set(change.id, "");
-    } else if (change.from === "firing") {
+    } else if (change.from === "firing" && isNews(change)) {
       this.firing?.delete(change.id);
       this.toasts.tell({
         key: `${change.id} over ${change.atMs}`, severity: "info", title: `${change.alert} is over`, text: about(change.labels), href: "#/alerts",
@@ -60,6 +60,14 @@ export class AlertNews {
       text: [what.summary, about(what.labels)].filter(Boolean).join(" "), href: "#/alerts",
     });
   }
+}
+
+/**
+ * Whether somebody wants to be told: an alert of the severity `info`, such as the one that always fires, is only shown.
+ * @param {{severity: string, quiet?: boolean}} what
+ */
+function isNews(what) {
+  return what.severity !== "info" && !what.quiet;
 }
 
 /** @param {Record<string, string>} labels */

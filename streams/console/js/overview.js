@@ -2,7 +2,7 @@
 
 import { Rows, el, say, set } from "./dom.js";
 import { against, labelList, severityBadge } from "./alertparts.js";
-import { sorted } from "./alerts.js";
+import { isLoud, sorted } from "./alerts.js";
 import { lasted, seconds, short } from "./format.js";
 import { PipelineView } from "./map.js";
 import { stateSign } from "./mapparts.js";
@@ -10,6 +10,9 @@ import { stateSign } from "./mapparts.js";
 const ALERTS_SHOWN = 6;
 const TENANTS_SHOWN = 8;
 const REASONS_SHOWN = 6;
+/** Of a tenant; the others are in `/api/metrics`. */
+const FIGURES_SHOWN = 3;
+const FIGURES_FIRST = ["per_second", "error_ratio", "dead_lettered_per_second"];
 
 /** @typedef {import("./shapes.js").Alert} Alert */
 
@@ -96,8 +99,10 @@ export class OverviewView {
 
   /** @param {import("./shapes.js").Metrics["tenants"]} tenants */
   showTenants(tenants) {
-    const names = [...new Set(tenants.flatMap((tenant) => tenant.figures.map(([name]) => name)))].slice(0, 4);
-    const rows = [...tenants].sort((one, other) => (other.figures[0]?.[1] ?? 0) - (one.figures[0]?.[1] ?? 0)).slice(0, TENANTS_SHOWN);
+    const all = new Set(tenants.flatMap((tenant) => tenant.figures.map(([name]) => name)));
+    const names = [...FIGURES_FIRST.filter((name) => all.has(name)), ...[...all].filter((name) => !FIGURES_FIRST.includes(name))].slice(0, FIGURES_SHOWN);
+    const first = (/** @type {typeof tenants[number]} */ tenant) => tenant.figures.find(([name]) => name === names[0])?.[1] ?? 0;
+    const rows = [...tenants].sort((one, other) => first(other) - first(one)).slice(0, TENANTS_SHOWN);
     this.tenantHost.replaceChildren(rows.length ? el("table", {},
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Tenant"), ...names.map((name) => el("th", { scope: "col", class: "number" }, heading(name))))),
       el("tbody", {}, ...rows.map((tenant) => el("tr", {}, el("th", { scope: "row" }, tenant.name),
@@ -111,21 +116,23 @@ export class OverviewView {
     this.reasonHost.replaceChildren(...found.map(([name, value]) => {
       const bar = el("span", { class: "bar-fill", "aria-hidden": "true" });
       bar.style.setProperty("inline-size", `${((value ?? 0) / most) * 100}%`);
-      return el("li", {}, el("span", { class: "bar-name" }, name.replaceAll("_", " ")), el("span", { class: "bar-value" }, short(value)), el("span", { class: "bar-track", "aria-hidden": "true" }, bar));
+      return el("li", {}, el("span", { class: "bar-name" }, name.replaceAll("_", " ")), el("span", { class: "bar-value" }, `${short(value)}/s`), el("span", { class: "bar-track", "aria-hidden": "true" }, bar));
     }), found.length ? "" : el("li", { class: "muted" }, "None lately."));
   }
 
   /** @param {Alert[]} alerts */
   showAlerts(alerts) {
-    const firing = alerts.filter((alert) => alert.state === "firing" && !alert.silenced);
-    const pending = alerts.filter((alert) => alert.state === "pending").length;
+    // Those of the severity `info` are for the list of all: one of them always fires, to show that alerts work.
+    const grave = alerts.filter((alert) => alert.severity !== "info");
+    const firing = grave.filter(isLoud);
+    const pending = grave.filter((alert) => alert.state === "pending").length;
     const silenced = alerts.filter((alert) => alert.silenced).length;
     const worst = ["critical", "warning"].find((severity) => firing.some((alert) => alert.severity === severity)) ?? "ok";
     this.tiles.alerts.show(String(firing.length), [pending ? `${pending} pending` : "", silenced ? `${silenced} silenced` : ""].filter(Boolean).join(", ") || (firing.length ? "firing" : "all quiet"));
     set(this.tiles.alerts.root, "data-state", worst);
-    this.alertRows.show(sorted(alerts).slice(0, ALERTS_SHOWN), (alert) => alert.id);
-    set(this.quiet, "hidden", alerts.length > 0 && alerts.length <= ALERTS_SHOWN);
-    say(this.quiet, alerts.length ? `${alerts.length - ALERTS_SHOWN} more` : "Nothing fires, and nothing is about to.");
+    this.alertRows.show(sorted(grave).slice(0, ALERTS_SHOWN), (alert) => alert.id);
+    set(this.quiet, "hidden", grave.length > 0 && grave.length <= ALERTS_SHOWN);
+    say(this.quiet, grave.length ? `${grave.length - ALERTS_SHOWN} more` : "Nothing fires, and nothing is about to.");
   }
 
   /** @param {Alert} first */
@@ -151,6 +158,9 @@ export class OverviewView {
  * @param {string} name
  */
 function heading(name) {
+  if (name === "dead_lettered_per_second") {
+    return "dead/s";
+  }
   return name.replace(/_(seconds|ratio)$/, "").replace(/_per_second$/, "/s").replaceAll("_", " ") || name;
 }
 

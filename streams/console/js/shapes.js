@@ -17,7 +17,7 @@ const NAME_MAX = 200;
 const WORD_MAX = 16;
 
 /** @typedef {"ok" | "warning" | "critical" | "unknown"} State */
-/** @typedef {{perSecond: number|null, lag: number|null, p99Seconds: number|null, deadPerSecond: number|null}} Figures */
+/** @typedef {{perSecond: number|null, lag: number|null, lagSeconds: number|null, p99Seconds: number|null, deadPerSecond: number|null}} Figures */
 /** @typedef {{id: string, title: string, kind: "process"|"hop"|"topic", state: State, figures: Figures}} MapNode */
 /** @typedef {{from: string, to: string, perSecond: number|null}} MapEdge */
 /** @typedef {{atMs: number, nodes: MapNode[], edges: MapEdge[]}} PipelineMap */
@@ -26,8 +26,8 @@ const WORD_MAX = 16;
 /** @typedef {{unit: string, shape: string, fromMs: number, toMs: number, stepMs: number, series: Series[], leftOut: number}} ChartData */
 /** @typedef {{id: string, alert: string, severity: string, state: string, labels: Record<string,string>, value: number|null, threshold: number|null, sinceMs: number, summary: string, description: string, runbook: string, silenced: boolean}} Alert */
 /** @typedef {{atMs: number, alerts: Alert[], leftOut: number}} Alerts */
-/** @typedef {{atMs: number, id: string, alert: string, severity: string, from: string, to: string, labels: Record<string,string>, value: number|null, threshold: number|null, summary: string, silenced: boolean}} Change */
-/** @typedef {{alert: string, severity: string, signal: string, compare: string, unit: string, standard: number|null, effective: number|null, overrides: {tenant: string, value: number|null}[], forSeconds: number, runbook: string}} Rule */
+/** @typedef {{atMs: number, id: string, alert: string, severity: string, from: string, to: string, labels: Record<string,string>, value: number|null, threshold: number|null, summary: string, quiet: boolean}} Change */
+/** @typedef {{alert: string, severity: string, signal: string, compare: string, unit: string, standard: number|null, effective: number|null, overrides: {tenant: string, value: number|null}[], forSeconds: number, runbook: string, perTenant: boolean}} Rule */
 /** @typedef {{atMs: number, queues: [string, number|null][], latency: {hop: string, p50: number|null, p90: number|null, p99: number|null}[], agents: {hop: string, utilisation: number|null}[], errorRatio: number|null, byReason: [string, number|null][], tenants: {name: string, figures: [string, number|null][]}[]}} Metrics */
 
 /** What the answer is not what was agreed. */
@@ -135,7 +135,8 @@ export function mapOf(answer) {
       state: state(node.state),
       figures: {
         perSecond: number(has.per_second),
-        lag: number(has.lag),
+        lag: number(has.lag) ?? number(has.waiting),
+        lagSeconds: number(has.lag_seconds),
         p99Seconds: number(has.p99_seconds),
         deadPerSecond: number(has.dead_per_second),
       },
@@ -197,7 +198,7 @@ export function chartOf(answer) {
     toMs: number(has.to_ms) ?? Math.max(...times, 0),
     stepMs: Math.max(1, number(has.step_ms) ?? 1),
     series,
-    leftOut: all.length - series.length,
+    leftOut: all.length - series.length + (number(has.left_out) ?? 0),
   };
 }
 
@@ -254,7 +255,8 @@ export function changeOf(value) {
     value: alert.value,
     threshold: alert.threshold,
     summary: alert.summary,
-    silenced: alert.silenced,
+    // Nobody is to be told of it; on a list it stands all the same.
+    quiet: alert.silenced || has.told === false,
   };
 }
 
@@ -281,12 +283,14 @@ export function rulesOf(answer) {
       unit: text(rule.unit, WORD_MAX),
       standard: number(rule.default),
       effective: number(rule.effective),
+      // One without a tenant holds for all; it is what is in force.
       overrides: list(rule.overrides).slice(0, OVERRIDES_MAX).map((one) => ({
         tenant: text(record(one).tenant),
         value: number(record(one).value),
-      })),
+      })).filter(({ tenant }) => tenant !== ""),
       forSeconds: number(rule.for_seconds) ?? 0,
       runbook: text(rule.runbook, TEXT_MAX),
+      perTenant: rule.per_tenant !== false,
     };
   });
 }
