@@ -246,6 +246,32 @@ def _put(handler: _Ours) -> None:
     logging.root.addHandler(handler)
 
 
+def for_people(text: str) -> str:
+    """Return lines of a log as somebody reads them who has asked for none; what is no line of ours stays."""
+    return "\n".join(map(_for_people, text.splitlines()))
+
+
+def _for_people(line: str) -> str:
+    try:
+        said = _decode(line)
+    except (msgspec.DecodeError, UnicodeError):
+        return line
+    raised = f" ({said.exception.get('type')}: {said.exception.get('message')})" if said.exception else ""
+    return f"{said.time} {said.level} {said.message}{raised}"
+
+
+class _Said(msgspec.Struct):
+    """What people want to know of a line."""
+
+    time: str
+    level: str
+    message: str
+    exception: dict[str, str] = {}
+
+
+_decode: Final = msgspec.json.Decoder(_Said).decode
+
+
 def _catch_the_rest() -> None:
     """Let what ends the process, or a thread of it, be a line like any other."""
     log = logging.getLogger("streams.logs")

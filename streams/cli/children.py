@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 from streams.broker.explain import last_lines
 from streams.cli.errors import MISUSED, CommandError
+from streams.logs import for_people
 
 STOP_SECONDS_MAX: Final = 20.0
 KILL_SECONDS_MAX: Final = 10.0
@@ -204,7 +205,9 @@ class Keeper:
         what = f"{self.program.name} ended{times} ({_how(code)})"
         if self._log is None:
             return CommandError(what, "what it said stands above")
-        return CommandError(f"{what}. The last lines of {self._log}:\n{last_lines(self._log)}", "see the log")
+        return CommandError(
+            f"{what}. The last lines of {self._log}:\n{for_people(last_lines(self._log))}", "see the log"
+        )
 
 
 def _how(code: int) -> str:

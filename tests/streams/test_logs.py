@@ -217,3 +217,16 @@ def test_a_second_set_up_takes_the_place_of_the_first_and_of_a_librarys() -> Non
     logs.begin_command()
     LOG.warning("a command's")
     assert len(lines(second)) == 1
+
+
+def test_lines_are_shown_to_who_asked_for_none_without_their_fields() -> None:
+    stream = begun()
+    LOG.warning("careful")
+    try:
+        raise ValueError("no")  # noqa: TRY301
+    except ValueError:
+        LOG.exception("it failed")
+    first, second, third, fourth = logs.for_people(f"{stream.getvalue()}Traceback: plain\n[1]").splitlines()
+    assert first.endswith("WARNING careful")
+    assert second.endswith("ERROR it failed (ValueError: no)")
+    assert (third, fourth) == ("Traceback: plain", "[1]")
