@@ -133,12 +133,15 @@ class Run:
         if len(self._engines) < 2:
             return
 
+        # What was dropped before a process could tell anything only Prometheus has seen.
+        spared = frozenset(self.verdict.raised_before)
+
         async def same() -> bool:
-            return not sight.disagree(frozenset())
+            return not sight.disagree(spared)
 
         with suppress(TooLateError):
             await until(same, AGREE_SECONDS_MAX, "both engines say the same")
-        self.verdict.disagreed_live += [f"{alert} {dict(labels)}" for alert, labels in sight.disagree(frozenset())]
+        self.verdict.disagreed_live += [f"{alert} {dict(labels)}" for alert, labels in sight.disagree(spared)]
 
     async def _move_thresholds(self, stand: Stand) -> None:
         for alert, value in MOVED:

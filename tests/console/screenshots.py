@@ -26,6 +26,8 @@ PICTURES: Final = (
     ("alerts", "#/alerts", "dark", (1_280, 980), "[data-rule]"),
     ("phone", "#/", "light", (360, 1_100), ".map .node"),
 )
+SEEN: Final = """return [...document.querySelectorAll('.chart-body:empty')]
+  .every((body) => body.getBoundingClientRect().top > innerHeight)"""
 COLOURS_MAX: Final = 256
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 
@@ -121,7 +123,7 @@ def take(url: str, folder: Path) -> list[Path]:
             page.open(where, size)
             page.find(there)
             page.expect("#connection", "Live")
-            page.until(lambda: page.script("return document.querySelectorAll('.chart-body:empty').length < 4"))
+            page.until(lambda: page.script(SEEN))
             path = folder / f"console-{name}.png"
             path.write_bytes(smaller(driver.get_screenshot_as_png()))
             found.append(path)

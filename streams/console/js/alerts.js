@@ -18,7 +18,7 @@ const SEVERITIES = ["critical", "warning", "info"];
  */
 export function sorted(alerts) {
   const rank = (/** @type {Alert} */ alert) => [
-    alert.silenced ? 1 : 0, alert.state === "firing" ? 0 : 1, (SEVERITIES.indexOf(alert.severity) + 4) % 4, -(alert.sinceMs || 0),
+    alert.silenced ? 1 : 0, alert.severity === "info" ? 1 : 0, alert.state === "firing" ? 0 : 1, (SEVERITIES.indexOf(alert.severity) + 4) % 4, -(alert.sinceMs || 0),
   ];
   return [...alerts].sort((one, other) => {
     const [mine, its] = [rank(one), rank(other)];
@@ -111,11 +111,12 @@ class AlertCard {
     this.silenced = el("span", { class: "silenced", hidden: true }, "silenced");
     this.formHost = el("div");
     this.silenceButton = el("button", { type: "button", class: "button", "aria-expanded": "false", onclick: () => this.toggleForm(alert) }, "Silence …");
+    this.thresholdButton = el("button", { type: "button", class: "button", onclick: () => view.openRule(alert.alert) }, "Threshold …");
     this.root = el("article", { class: "card alert", "data-alert": alert.alert, "data-severity": alert.severity, "aria-label": `${alert.alert}, ${alert.severity}` },
       el("div", { class: "alert-head" }, severityBadge(alert.severity), el("h3", {}, alert.alert), this.state, this.silenced, el("span", { class: "alert-since" }, "since ", this.since)),
       el("div", { class: "alert-main" }, this.value, this.summary), this.description,
       el("div", { class: "alert-foot" }, labelList(alert.labels), runbookLink(alert.runbook),
-        el("div", { class: "buttons" }, this.silenceButton, el("button", { type: "button", class: "button", onclick: () => view.openRule(alert.alert) }, "Threshold …"))),
+        el("div", { class: "buttons" }, this.silenceButton, this.thresholdButton)),
       this.formHost);
   }
 
@@ -125,6 +126,7 @@ class AlertCard {
     set(this.root, "data-state", alert.state);
     say(this.state, alert.state || "unknown");
     set(this.silenced, "hidden", !alert.silenced);
+    set(this.thresholdButton, "hidden", alert.threshold === null);
     say(this.value, against(alert.value, alert.threshold, this.view.rules.rule(alert.alert)));
     say(this.summary, alert.summary);
     say(this.description, alert.description);

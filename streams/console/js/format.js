@@ -38,8 +38,10 @@ function digits(value) {
   if (size < 0.001) {
     return value.toExponential(1);
   }
-  const places = size >= 99.95 ? 0 : size >= 9.995 ? 1 : size >= 0.9995 ? 2 : 4;
-  const text = value.toFixed(places);
+  if (size < 0.9995) {
+    return String(Number(value.toPrecision(3)));
+  }
+  const text = value.toFixed(size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2);
   return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
 }
 

@@ -1,6 +1,8 @@
 // Where the nodes of a graph stand: in layers along the flow, edges as straight as can be. Knows no page and no names.
 
 const SWEEPS = 6;
+/** The part of a row that an edge takes which passes a layer. */
+const PASSING = 0.4;
 
 /** @typedef {{id: string, layer: number, at: number, order: number, dummy: boolean}} Spot */
 /** @typedef {{from: string, to: string}} Edge */
@@ -148,8 +150,8 @@ function order(found) {
 function straighten(found) {
   const near = neighbours(found);
   for (const row of found.layers) {
-    row.forEach((spot, index) => {
-      spot.at = index - (row.length - 1) / 2;
+    spread(row.map(() => 0), gapsOf(row)).forEach((at, index) => {
+      row[index].at = at;
     });
   }
   for (let sweep = 0; sweep < SWEEPS; sweep += 1) {
@@ -159,35 +161,51 @@ function straighten(found) {
         const others = (near.get(spot.id)?.[back] ?? []).map((id) => found.spots.get(id)?.at ?? 0);
         return others.length ? others.reduce((sum, each) => sum + each, 0) / others.length : spot.at;
       });
-      spread(wish).forEach((at, index) => {
+      spread(wish, gapsOf(row)).forEach((at, index) => {
         row[index].at = at;
       });
     }
   }
-  const least = Math.min(0, ...[...found.spots.values()].map((spot) => spot.at));
+  const tops = [...found.spots.values()].map((spot) => spot.at + (spot.dummy ? (1 - PASSING) / 2 : 0));
+  const least = tops.length ? Math.min(...tops) : 0;
   for (const spot of found.spots.values()) {
     spot.at -= least;
   }
 }
 
 /**
- * Places as near to the wished ones as can be, in their order, at least 1 apart: neighbours that push each other move
- * as one block to the middle of what they wish.
+ * How far each of a layer must be from the one before it: a row for a node, less for an edge that only passes.
+ * @param {Spot[]} row
+ */
+function gapsOf(row) {
+  const sizes = row.map((spot) => (spot.dummy ? PASSING : 1));
+  return sizes.map((size, index) => (index ? (sizes[index - 1] + size) / 2 : 0));
+}
+
+/**
+ * Places as near to the wished ones as can be, in their order and so far apart: neighbours that push each other move as
+ * one block to the middle of what they wish.
  * @param {number[]} wish
+ * @param {number[]} gaps each one's distance from the one before it
  * @returns {number[]}
  */
-export function spread(wish) {
+export function spread(wish, gaps) {
+  /** @type {number[]} */
+  const offsets = [];
+  for (const gap of gaps) {
+    offsets.push((offsets.at(-1) ?? 0) + gap);
+  }
   /** @type {{sum: number, count: number}[]} */
   const blocks = [];
   wish.forEach((each, index) => {
-    let block = { sum: each - index, count: 1 };
+    let block = { sum: each - offsets[index], count: 1 };
     for (let last = blocks.at(-1); last && last.sum / last.count > block.sum / block.count; last = blocks.at(-1)) {
       blocks.pop();
       block = { sum: last.sum + block.sum, count: last.count + block.count };
     }
     blocks.push(block);
   });
-  return blocks.flatMap((block) => new Array(block.count).fill(block.sum / block.count)).map((at, index) => at + index);
+  return blocks.flatMap((block) => new Array(block.count).fill(block.sum / block.count)).map((at, index) => at + offsets[index]);
 }
 
 /**

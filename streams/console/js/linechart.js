@@ -54,6 +54,9 @@ export class LineChart {
 
   /** @param {ChartData} data */
   show(data) {
+    // What is nothing all the time stands last: its colours are needed elsewhere.
+    const still = (/** @type {Series} */ series) => (series.points.some(([, value]) => value) ? 0 : 1);
+    data.series.sort((one, other) => still(one) - still(other));
     this.data = data;
     for (const series of data.series) {
       if (!this.looks.has(series.legend)) {

@@ -110,15 +110,15 @@ export class NodeView {
     const right = place.width - (narrow ? 7 : 12) - (node.kind === "process" ? 0 : narrow ? 9 : 13);
     this.room = right - left;
     this.size = size;
-    this.title = svg("text", { class: "node-title", x: left, y: narrow ? 20 : 26 });
-    this.figure = svg("text", { class: "node-figure", x: left, y: narrow ? 39 : 51 });
-    this.dead = svg("text", { class: "node-dead", x: right, y: narrow ? 39 : 51, "text-anchor": "end" });
-    this.more = svg("text", { class: "node-more", x: left, y: narrow ? 55 : 71 });
-    this.last = svg("text", { class: "node-more", x: left, y: 70 });
-    this.sign = svg("g", { class: "node-sign", transform: `translate(${right - size} ${narrow ? 45 : 14})` });
+    this.title = svg("text", { class: "node-title", x: left, y: narrow ? 20 : 22 });
+    this.figure = svg("text", { class: "node-figure", x: left, y: narrow ? 39 : 45 });
+    this.more = svg("text", { class: "node-more", x: left, y: narrow ? 55 : 64 });
+    this.last = svg("text", { class: narrow ? "node-more" : "node-dead", x: left, y: narrow ? 70 : 82 });
+    this.sign = svg("g", { class: "node-sign", transform: `translate(${right - size} ${narrow ? 45 : 10})` });
+    this.body = svg("g", {}, this.title, this.sign, this.figure, this.more, this.last);
     this.hint = svg("title");
     this.root = svg("a", { class: `node node-${node.kind}`, href, "data-node": node.id, transform: `translate(${place.x} ${place.y})` },
-      this.hint, outline(node.kind, place), this.title, this.sign, this.figure, this.dead, this.more, this.last);
+      this.hint, outline(node.kind, place), this.body);
   }
 
   /** @param {MapNode} node */
@@ -140,7 +140,9 @@ export class NodeView {
       fit(this.last, lag ? p99 : "", this.room);
     } else {
       fit(this.more, [lag, p99].filter(Boolean).join(" · ") || none, this.room);
-      fit(this.dead, dead, this.room - 70);
+      fit(this.last, dead, this.room);
+      // Without its last line it stands in the middle.
+      set(this.body, "transform", dead ? null : "translate(0 7)");
     }
   }
 }

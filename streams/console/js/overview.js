@@ -10,6 +10,9 @@ import { stateSign } from "./mapparts.js";
 const ALERTS_SHOWN = 6;
 const TENANTS_SHOWN = 8;
 const REASONS_SHOWN = 6;
+/** Of a tenant; the others are in `/api/metrics`. */
+const FIGURES_SHOWN = 3;
+const FIGURES_FIRST = ["per_second", "error_ratio", "dead_lettered_per_second"];
 
 /** @typedef {import("./shapes.js").Alert} Alert */
 
@@ -96,8 +99,10 @@ export class OverviewView {
 
   /** @param {import("./shapes.js").Metrics["tenants"]} tenants */
   showTenants(tenants) {
-    const names = [...new Set(tenants.flatMap((tenant) => tenant.figures.map(([name]) => name)))].slice(0, 4);
-    const rows = [...tenants].sort((one, other) => (other.figures[0]?.[1] ?? 0) - (one.figures[0]?.[1] ?? 0)).slice(0, TENANTS_SHOWN);
+    const all = new Set(tenants.flatMap((tenant) => tenant.figures.map(([name]) => name)));
+    const names = [...FIGURES_FIRST.filter((name) => all.has(name)), ...[...all].filter((name) => !FIGURES_FIRST.includes(name))].slice(0, FIGURES_SHOWN);
+    const first = (/** @type {typeof tenants[number]} */ tenant) => tenant.figures.find(([name]) => name === names[0])?.[1] ?? 0;
+    const rows = [...tenants].sort((one, other) => first(other) - first(one)).slice(0, TENANTS_SHOWN);
     this.tenantHost.replaceChildren(rows.length ? el("table", {},
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Tenant"), ...names.map((name) => el("th", { scope: "col", class: "number" }, heading(name))))),
       el("tbody", {}, ...rows.map((tenant) => el("tr", {}, el("th", { scope: "row" }, tenant.name),
@@ -153,6 +158,9 @@ export class OverviewView {
  * @param {string} name
  */
 function heading(name) {
+  if (name === "dead_lettered_per_second") {
+    return "dead/s";
+  }
   return name.replace(/_(seconds|ratio)$/, "").replace(/_per_second$/, "/s").replaceAll("_", " ") || name;
 }
 

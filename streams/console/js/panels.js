@@ -17,7 +17,9 @@ const HEAT = { cell: 14, left: 58, columns: 120 };
  */
 const latest = (series) => series.points.findLast(([, value]) => value !== null)?.[1] ?? null;
 
-/** One number for each series, with the way it came. */
+const NUMBERS_MAX = 8;
+
+/** One number for each series, with the way it came: large if it is the only one, else the greatest of them as a list. */
 export class NumberPanel {
   constructor() {
     this.root = el("div", { class: "numbers" });
@@ -27,7 +29,9 @@ export class NumberPanel {
 
   /** @param {ChartData} data */
   show(data) {
-    this.root.replaceChildren(...data.series.slice(0, 6).map((series) => {
+    const sorted = [...data.series].sort((one, other) => (latest(other) ?? -Infinity) - (latest(one) ?? -Infinity));
+    set(this.root, "class", sorted.length > 1 ? "numbers several" : "numbers");
+    this.root.replaceChildren(...sorted.slice(0, NUMBERS_MAX).map((series) => {
       const values = series.points.flatMap(([, value]) => (value === null ? [] : [value]));
       const x = linear(data.fromMs, data.toMs, 2, SPARK.width - 2);
       const y = linear(Math.min(0, ...values), Math.max(0, ...values) || 1, SPARK.height - 3, 3);
@@ -36,7 +40,8 @@ export class NumberPanel {
         el("span", { class: "number-name" }, series.legend),
         el("span", { class: "number-value" }, shown(latest(series), data.unit)),
         svg("svg", { class: "spark", viewBox: `0 0 ${SPARK.width} ${SPARK.height}`, preserveAspectRatio: "none", "aria-hidden": "true", focusable: "false" }, svg("path", { d: line || "M0 0" })));
-    }), data.series.length ? "" : el("p", { class: "muted" }, "No values in this time"));
+    }), sorted.length > NUMBERS_MAX ? el("p", { class: "muted" }, `${sorted.length - NUMBERS_MAX} more stand in the table.`)
+      : sorted.length ? "" : el("p", { class: "muted" }, "No values in this time"));
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { stacked } from "./layout.js";
 
-const WIDE = { width: 148, height: 86, gapX: 40, gapY: 22, pad: 8 };
+const WIDE = { width: 148, height: 92, gapX: 40, gapY: 20, pad: 8 };
 const NARROW = { width: 92, height: 80, gapX: 8, gapY: 40, pad: 4 };
 const NODE_WIDTH_MAX = 190;
 const NARROW_BELOW = 640;
@@ -33,7 +33,7 @@ export function placesWide(found, width) {
   let lowest = 0;
   for (const spot of found.spots.values()) {
     const y = WIDE.pad + spot.at * stepY;
-    lowest = Math.max(lowest, y + WIDE.height);
+    lowest = Math.max(lowest, y + (spot.dummy ? WIDE.height / 2 + WIDE.gapY : WIDE.height));
     places.set(spot.id, spot.dummy
       ? { x: WIDE.pad + spot.layer * stepX, y: y + WIDE.height / 2, width: nodeWidth, height: 0 }
       : { x: WIDE.pad + spot.layer * stepX, y, width: nodeWidth, height: WIDE.height });
