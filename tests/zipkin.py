@@ -2,12 +2,15 @@
 
 import json
 import subprocess
+import sys
+import tempfile
+import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +25,8 @@ from tests.integration.pipeline import free_port
 
 VERSION: Final = "3.6.1"
 SHA256: Final = "981b1de6139b4f8f787a909c308028732f9713ae5284353d2a5aa404d1094775"
+PORT: Final = 9_411
+"""Zipkin's own, for a developer."""
 HEAP: Final = "-Xmx192m"
 START_SECONDS_MAX: Final = 120.0
 REQUEST_SECONDS_MAX: Final = 10.0
@@ -93,14 +98,14 @@ class Zipkin:
 
 
 @contextmanager
-def zipkin(folder: Path) -> Iterator[Zipkin]:
-    """Run one. Raises `NoZipkinError` where there is no jar or no Java."""
+def zipkin(folder: Path, port: int = 0) -> Iterator[Zipkin]:
+    """Run one; port 0 is any. Raises `NoZipkinError` where there is no jar or no Java."""
     path = jar()
     try:
         java = find_java()
     except BrokerError as error:
         raise NoZipkinError(str(error)) from error
-    port = free_port()
+    port = port or free_port()
     listen = [
         "--armeria.ports[0].ip=127.0.0.1",
         f"--armeria.ports[0].port={port}",
@@ -139,3 +144,15 @@ def _until_healthy(one: Zipkin, process: "subprocess.Popen[bytes]", log: Path) -
             time.sleep(LOOK_SECONDS)
         else:
             return
+
+
+def main() -> None:
+    """Run one for a developer, until Ctrl-C."""
+    with tempfile.TemporaryDirectory() as folder, zipkin(Path(folder), PORT) as one, suppress(KeyboardInterrupt):
+        sys.stdout.write(f"Zipkin is at {one.url}/zipkin/; HOPLINE_TRACE_ZIPKIN_URL={one.spans_url}\n")
+        sys.stdout.flush()
+        threading.Event().wait()  # forever: until Ctrl-C
+
+
+if __name__ == "__main__":
+    main()

@@ -161,7 +161,8 @@ def _show_way(settings: Settings, way: Way, remarks: list[str], *, as_json: bool
         print_json({**_json(way), "link": link, "remarks": remarks})
         return
     if way.trace_id:
-        click.echo(f"trace {way.trace_id}{f'  {link}' if link else ''}")
+        doubt = "" if way.sampled else "  (not sampled: it has spans only if something failed, was slow or came again)"
+        click.echo(f"trace {way.trace_id}{f'  {link}' if link else ''}{doubt}")
     for line in drawn(way):
         click.echo(line)
     for cause in way.causes:
@@ -196,6 +197,7 @@ def _json(way: Way) -> dict[str, Any]:
         "ended": rfc3339(way.ended_ms),
         "seconds": way.seconds,
         "trace_id": way.trace_id,
+        "sampled": way.sampled,
         "replay": way.replay,
         "stages": [
             {

@@ -12,12 +12,12 @@ from aiokafka.structs import TopicPartition
 
 from processors import journal
 from processors.telemetry import trace
-from processors.vocabulary import envelope, topics
 from processors.vocabulary import headers as names
-from processors.vocabulary.reasons import Rejected
+from processors.vocabulary import topics
+from processors.vocabulary.ids import coordinate_id
 from streams.changelog import committed_consumer, read_range
 from streams.history.causality import Graph
-from streams.history.rows import AUDITED, Row
+from streams.history.rows import AUDITED, DEAD, Row
 from streams.journey.way import Found
 from streams.settings import KafkaSettings
 from streams.topics import TopicNames
@@ -63,7 +63,7 @@ class _Looking:
         record = await self._record(first.topic, first.lane, first.offset)
         if record is not None:
             found = replace(
-                found, traceparent=_context(record), replay=_text(names.last(record.headers, names.REPLAYED))
+                found, traceparent=_context(first, record), replay=_text(names.last(record.headers, names.REPLAYED))
             )
         place = _origin(first.origin)
         if place is None:
@@ -110,12 +110,12 @@ class _Looking:
         return 0
 
 
-def _context(record: Any) -> str:
-    """Return the trace that a record belongs to: of Kafka's header, else of its event."""
-    carried = trace.of_headers(record.headers)
-    if carried is None:
-        signal = envelope.decode(record, reserved_ok=True)
-        carried = trace.of_record(record) if isinstance(signal, Rejected) else trace.of_event(signal)
+def _context(row: Row, record: Any) -> str:
+    """Return the context that a record carries; of a dead letter without one, the trace that its span began."""
+    carried = trace.of_record(record)
+    if carried is None and row.status == DEAD and (place := _origin(row.origin)) is not None:
+        own = coordinate_id(place[1], int(place[2]), int(place[3]))
+        return trace.context(own, own[:16]).decode()
     return (carried or b"").decode()
 
 

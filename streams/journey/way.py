@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from processors.telemetry.trace import flagged
 from streams.history.causality import Graph, Node
 from streams.history.rows import AUDITED, DEAD, Row
 from streams.history.shown import end_of
@@ -60,6 +61,7 @@ class Way:
     failed: bool
     stages: tuple[Stage, ...]
     trace_id: str = ""
+    sampled: bool = False
     replay: str = ""
     caused: "tuple[Way, ...]" = ()
     causes: tuple[str, ...] = field(default=())
@@ -122,6 +124,7 @@ def _own(node: Node, found: Found) -> Way:
         failed=any(row.status == DEAD for row in rows),
         stages=_stages(rows, found),
         trace_id=found.traceparent[3:35],
+        sampled=flagged(found.traceparent.encode()),
         replay=found.replay,
     )
 

@@ -1,6 +1,7 @@
 """What hops note: which spans there are, whose parent is whose, what is bounded; ids derive from their cause."""
 
 import json
+import sys
 from typing import Any, Final
 
 import pytest
@@ -219,3 +220,43 @@ def test_the_flag_is_what_w3c_says(traceparent: bytes) -> None:
     told = int(traceparent[-2:], 16) & 1 == 1 and trace.valid(traceparent)
     assert (trace.sampled(signal) is not None) == told
     assert trace.flagged(traceparent) == bool(int(traceparent[-2:], 16) & 1)
+
+
+def test_what_is_replayed_has_one_in_the_trace_that_it_had_and_its_own_id() -> None:
+    lane = LaneInMemory()
+    lane.send(event(id="1"), event(id="2", traceparent=EVENTS))
+    (first,) = spans_of(lane)
+    written = [json.loads(value or b"") for _, value, _ in lane.outputs(topics.SIGNALS)]
+    start = command("s", type="hopline.replay.start", data={"replay": "r"}, idempotencykey="s")
+    lane.step(lane.record(start, topic=topics.COMMANDS))
+    assert spans_of(lane) == []
+    # As the replay reads them from `signals`: enriched, with what the hop before has left in the header.
+    again = [json.dumps({**one, "replayid": "r"}).encode() for one in written]
+    carried = lane.outputs(topics.SIGNALS)[1][2][trace.TRACEPARENT]
+    lane.step(lane.record(again[0]), lane.record(again[1], headers=[(trace.TRACEPARENT, carried)]))
+    own, sampled = spans_of(lane)
+    assert (own.why, own.trace_id, own.parent_id) == (Why.REPLAYED, written[0]["traceparent"][3:35], "")
+    assert (sampled.why, sampled.trace_id, sampled.parent_id) == (Why.SAMPLED, TRACE, first.span_id)
+    assert sampled.span_id != first.span_id
+    assert {dict(span.more)["hopline.replay"] for span in (own, sampled)} == {"r"}
+
+
+def test_an_ordinary_signal_costs_one_look() -> None:
+    lane = Timed()
+    lane.send(event(id="0"))
+    records = [lane.record(event(id=str(n))) for n in range(1, 101)]
+    calls: dict[str, int] = {}
+
+    def count(frame: Any, what: str, _: object) -> None:
+        home = frame.f_code.co_filename.rpartition("/")[2]
+        if what == "call" and (home in {"trace.py", "spans.py"} or frame.f_code.co_name in {"may_note", "_note"}):
+            calls[frame.f_code.co_name] = calls.get(frame.f_code.co_name, 0) + 1
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        lane.step(*records)
+    finally:
+        sys.setprofile(before)
+    assert len(lane.ids()) == 101
+    assert calls == {"sampled": 100}
