@@ -110,6 +110,12 @@ check: setup  ## Lint, types, contracts, spelling, architecture and pre-integrat
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+	$(BIN)/python -m dashboards check
+	@if command -v promtool >/dev/null 2>&1 && command -v amtool >/dev/null 2>&1; then \
+	  $(BIN)/python -m alerts check && $(BIN)/python -m dashboards.check --lint; \
+	else \
+	  echo "SKIPPED: what promtool and amtool say of rules and dashboards (Debian: prometheus, prometheus-alertmanager)"; \
+	fi
 	$(BIN)/python -m pytest tests/architecture -q $(ARGS)
 
 bench-peers: setup  ## Install the benchmark's peers in an environment of their own (.venv-bench)

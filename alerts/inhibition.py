@@ -44,5 +44,5 @@ ALL: Final = (
     ),
     Inhibition("GatewayDown", ("GatewayUnavailable", "GatewaySlow")),
     Inhibition("HistoryDown", ("HistoryBehind",)),
-    Inhibition("WatchDown", ("ProberBlind", "WatchBehind", "LedgerCheckBehind", "ThresholdMissing")),
+    Inhibition("WatchDown", ("ProberBlind", "WatchBehind", "LedgerCheckBehind", "NobodyJudges")),
 )

@@ -48,8 +48,8 @@ def index() -> str:
         "What to do when an alert comes: what it means, how to look, what to do, how to know that it is over. This",
         "page is written by `python -m alerts write` from the rules in `alerts/`, those that it points to by people.",
         "",
-        "Thresholds here are defaults. `hopline alerts rules` shows those in force; a directive moves one while all",
-        "runs ([alerts.md](../alerts.md)).",
+        "Thresholds here are defaults. `hopline alerts threshold` shows those in force, and moves one while all runs",
+        "([alerts.md](../alerts.md)).",
         "",
     ]
     for group in GROUPS:

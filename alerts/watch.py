@@ -20,6 +20,28 @@ RULES: Final = (
         window_seconds=0,
     ),
     Rule(
+        name="NobodyJudges",
+        # Raised by Prometheus, too: where nobody is in charge the built-in engine says nothing.
+        signal=f"max({metrics.WATCH_IN_CHARGE.name})",
+        threshold=Threshold(1, "short", most=2),
+        compare=Compare.BELOW,
+        severity=Severity.CRITICAL,
+        summary="Watches are there and none is in charge: nobody judges the rules but Prometheus.",
+        description="{{ $value }} watches are in charge.",
+        runbook="alerting.md#nobodyjudges",
+        for_seconds=60,
+        window_seconds=0,
+    ),
+    Rule(
+        name="WatchPartFailing",
+        signal=f"sum by (part) (increase({metrics.WATCH_PART_FAILURES.name}[5m]))",
+        threshold=Threshold(0, "short"),
+        severity=Severity.WARNING,
+        summary="A part of the watch fails and is begun again.",
+        description="The part {{ $labels.part }} failed {{ $value }} times within five minutes.",
+        runbook="alerting.md#watchpartfailing",
+    ),
+    Rule(
         name="WatchBehind",
         signal=f"max({metrics.WATCH_BEHIND.name})",
         threshold=Threshold(30, "s", least=1, most=3_600),

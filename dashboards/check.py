@@ -42,6 +42,7 @@ def _content(options: argparse.Namespace) -> dict[str, Any]:
         report = live.run(quick=options.quick, say=lambda text: print(text, file=sys.stderr))  # noqa: T201
         content |= {"live": asdict(report)}
         content |= {"empty_queries": len(report.empty), "untold_queries": len(report.untold)}
+        content["empty_charts"] = len(report.charts)
     return content
 
 
@@ -58,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     sys.stdout.write(json.dumps(content, indent=2) + "\n" if options.json else _text(content))
-    wrong = ("lint_errors", "parse_errors", "empty_queries", "untold_queries")
+    wrong = ("lint_errors", "parse_errors", "empty_queries", "untold_queries", "empty_charts")
     return 1 if any(content.get(name) for name in wrong) else 0
 
 
@@ -66,6 +67,7 @@ def _text(content: dict[str, Any]) -> str:
     counts = [f"{name:<16}{value:>6}" for name, value in content.items() if isinstance(value, int)]
     live = content.get("live", {})
     named = [f"empty   {each}" for each in live.get("empty", ())]
+    named += [f"chart   {each}" for each in live.get("charts", ())]
     named += [f"untold  {metric}: {', '.join(panels)}" for metric, panels in live.get("untold_metrics", {}).items()]
     return "\n".join([*counts, *content["lint"], *content["parse"], *named]) + "\n"
 

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import IO, Any, Final
@@ -73,14 +73,15 @@ def hidden(text: str) -> str:
 class LimitRepeats(logging.Filter):
     """Lets a place in the code log once a second; says how often it wanted to."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
+        self._clock = clock
         self._last: dict[tuple[str, int], tuple[float, int]] = {}
         self._held: dict[tuple[str, int], int] = {}
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
-        place, now = (record.pathname, record.lineno), time.monotonic()
+        place, now = (record.pathname, record.lineno), self._clock()
         most = ERRORS_MAX if record.levelno >= logging.ERROR else 1
         began, count = self._last.get(place, (now - SECONDS_BETWEEN, 0))
         if now - began >= SECONDS_BETWEEN:
@@ -111,18 +112,19 @@ class Lines(logging.Formatter):
         except (TypeError, ValueError):
             # Somebody's arguments do not fit; what was meant is better than nothing.
             text = f"{record.msg} {record.args}"
-        return hidden(text[:MESSAGE_CHARACTERS_MAX])
+        # Before it is cut: half of a secret would not be found.
+        return hidden(text)[:MESSAGE_CHARACTERS_MAX]
 
     def failure(self, record: logging.LogRecord) -> dict[str, str]:
         """Return what was raised; empty if nothing was."""
         if not record.exc_info or record.exc_info[1] is None:
             return {}
         error = record.exc_info[1]
-        stack = "".join(traceback.format_exception(error))[-STACK_CHARACTERS_MAX:]
+        stack = "".join(traceback.format_exception(error))
         return {
             "type": type(error).__name__,
-            "message": hidden(str(error)[:MESSAGE_CHARACTERS_MAX]),
-            "stack": hidden(stack),
+            "message": hidden(str(error))[:MESSAGE_CHARACTERS_MAX],
+            "stack": hidden(stack[-2 * STACK_CHARACTERS_MAX :])[-STACK_CHARACTERS_MAX:],
         }
 
 
@@ -171,6 +173,19 @@ class TextLines(Lines):
         return f"{text}\n{failure['stack'].rstrip()}" if failure else text
 
 
+class _Ours(logging.StreamHandler[Any]):
+    """The handler of this module."""
+
+
+class _Stderr(_Ours):
+    """Writes to what is the standard error then: a test, or a terminal's screen, may put another in its place."""
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 def instance_of(settings: Settings, job: str) -> str:
     """Return which of the processes of a job this one is, as its metrics have it."""
     ports = {
@@ -184,26 +199,51 @@ def instance_of(settings: Settings, job: str) -> str:
 
 def begin(settings: Settings, job: str, stream: IO[str] | None = None) -> None:
     """Set the logs of this process up, once at its start. Whatever stood there before goes."""
-    stream = sys.stderr if stream is None else stream
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         # Where history is kept may be a folder, and that is no secret.
         if isinstance(value, SecretStr) and (name != "history" or "://" in value.get_secret_value()):
             hiding.hide_setting(value.get_secret_value())
-    terminal = stream.isatty()
+    terminal = (sys.stderr if stream is None else stream).isatty()
     instance = instance_of(settings, job)
     lines: Lines
     if settings.log_format == "json" or (settings.log_format == "auto" and not terminal):
         lines = JsonLines(job, instance)
     else:
         lines = TextLines(job, instance, coloured=terminal and not os.environ.get("NO_COLOR"))
-    handler = logging.StreamHandler(stream)
+    handler = _Stderr() if stream is None else _Ours(stream)
     handler.setFormatter(lines)
     handler.addFilter(LimitRepeats())
-    logging.root.handlers[:] = [handler]
+    _put(handler)
     logging.root.setLevel(settings.log_level)
     logging.captureWarnings(capture=True)
     _catch_the_rest()
+
+
+class _Terse(Lines):
+    """What a command's libraries have to say: the level and the message."""
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        failure = self.failure(record)
+        text = f"{record.levelname}: {self.message(record)}"
+        return f"{text}\n{failure['stack'].rstrip()}" if failure else text
+
+
+def begin_command() -> None:
+    """Set the logs of a command up, which says itself what it has to say."""
+    handler = _Stderr()
+    handler.setFormatter(_Terse("command", ""))
+    _put(handler)
+    logging.root.setLevel(logging.WARNING)
+
+
+def _put(handler: _Ours) -> None:
+    """Put a handler in the place of the one that was ours, and of those that a library has made by itself."""
+    for other in logging.root.handlers[:]:
+        if isinstance(other, _Ours) or type(other) is logging.StreamHandler:
+            logging.root.removeHandler(other)
+    logging.root.addHandler(handler)
 
 
 def _catch_the_rest() -> None:

@@ -12,7 +12,7 @@ from typing import Final
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from streams.hiding import hide
+from streams.hiding import hide_setting
 from streams.settings import PREFIX, Settings, SettingsError
 
 DERIVED_BYTES: Final = 32
@@ -73,7 +73,7 @@ def _secret(settings: Settings) -> bytes:
 def _strong(text: str, what: str) -> bytes:
     if len(text) < CHARACTERS_MIN:
         raise SettingsError(f"{what} has {len(text)} characters, at least {CHARACTERS_MIN} are needed. {_HOW}")
-    hide(text)
+    hide_setting(text)
     return text.encode()
 
 

@@ -17,6 +17,32 @@ CASES: Final = (
     ),
     quiet("WatchDown", "it is there", {of(UP, **_W): "1+0x20"}, 100, 200),
     Case(
+        "NobodyJudges",
+        "both watches stand by for two minutes",
+        {
+            of(metrics.WATCH_IN_CHARGE, **_W): "1+0x2 0+0x12 1+0x10",
+            of(metrics.WATCH_IN_CHARGE, job="watch", instance="watch@b"): "0+0x30",
+        },
+        (at(80), at(90, "0"), at(150, "0"), at(160)),
+    ),
+    quiet(
+        "NobodyJudges",
+        "one of two is in charge",
+        {
+            of(metrics.WATCH_IN_CHARGE, **_W): "1+0x30",
+            of(metrics.WATCH_IN_CHARGE, job="watch", instance="watch@b"): "0+0x30",
+        },
+        100,
+        300,
+    ),
+    Case(
+        "WatchPartFailing",
+        "the prober, twice",
+        {of(metrics.WATCH_PART_FAILURES, **_W, part="prober"): "0+0x5 1+0x2 2+0x40"},
+        (at(50), at(60, "1", part="prober"), at(90, "2", part="prober"), at(400)),
+    ),
+    quiet("WatchPartFailing", "none", {of(metrics.WATCH_PART_FAILURES, **_W, part="prober"): "0+0x40"}, 100, 400),
+    Case(
         "WatchBehind",
         "a minute behind, and there again",
         {of(metrics.WATCH_BEHIND, **_W): "1+0x2 60+0x6 1+0x10"},

@@ -69,13 +69,14 @@ class Books:
         self.restart(lane, directives_from)
         self.lanes[lane].begin(base)
 
-    def restart(self, lane: int, directives_from: int = 0) -> None:
+    def restart(self, lane: int, directives_from: int = 0, passed: int = -1) -> None:
         """Begin a lane's books anew with what comes: all that is written after the first commit that will be fed.
 
-        What `directives` holds before an offset is what waits to be read back.
+        What `directives` holds before an offset is what waits to be read back. Commits up to `passed` will not be fed.
         """
         self.newer.discard(lane)
         self.lanes[lane].restart()
+        self.lanes[lane].pass_over(passed)
         self.lanes[lane].written.directives_from = directives_from
         self._barriers.pop(lane, None)
 

@@ -61,7 +61,7 @@ class LaneBooks:
     def begin(self, base: Position | None) -> None:
         """Begin behind a position of which nothing after it has been missed."""
         self.anchor = base or Position()
-        self._pass_over(self.anchor.sequence)
+        self.pass_over(self.anchor.sequence)
         self.written.closed_ms = self.anchor.now_ms
         self.sure_from = self.anchor.sequence
         self.chain.begin(self.anchor)
@@ -81,9 +81,10 @@ class LaneBooks:
         self.inputs.restart()
         self.moves.restart()
 
-    def _pass_over(self, sequence: int) -> None:
+    def pass_over(self, sequence: int) -> None:
+        """Note that commits up to a number are not judged; before the first one that is, they do not count."""
         self.skipped += max(0, sequence - self.reached) if self.reached >= 0 else 0
-        self.reached = sequence
+        self.reached = max(self.reached, sequence)
 
     def overfull(self) -> bool:
         """Tell whether more waits than is kept."""
@@ -123,7 +124,7 @@ class LaneBooks:
     def _anchor(self, sequence: int) -> None:
         """Begin here: what was written up to this commit may have been missed in part."""
         self.anchor = self.chain.positions[sequence]
-        self._pass_over(sequence)
+        self.pass_over(sequence)
         self.sure_from = max(self.sure_from, sequence)
         self._close(self.anchor, everything=False)
         for topic in INPUTS:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from processors.alerting.notice import Notice
+from streams import hiding
 
 WORDS_CHARACTERS_MAX: Final = 300
 READ_CHARACTERS_MAX: Final = 1_000
@@ -46,6 +47,7 @@ class Hidden:
 
     def add(self, *secrets: str) -> None:
         """Let these be shown no more, by any channel that shares this."""
+        hiding.hide(*secrets)
         found = {*self._secrets, *(one for one in secrets if len(one) >= SECRET_CHARACTERS_MIN)}
         # The longest first: one may be part of another.
         self._secrets = sorted(found, key=len, reverse=True)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from streams import cluster
+from streams import cluster, logs
 from streams.settings import KafkaSettings, Loaded, Settings, load
 from streams.topics import TopicNames
 
@@ -51,7 +51,7 @@ def access() -> Access:
 
 def quiet() -> None:
     """Say on the terminal what a command says itself, not what its libraries do."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    logs.begin_command()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 

@@ -10,6 +10,7 @@ import click
 from processors.directives.kinds.replay import is_replay_id
 from processors.ingest.replay import LASTS_MS_MAX, LASTS_MS_MIN, RATE_MAX
 from processors.vocabulary import topics
+from streams import logs
 from streams.changelog import committed_consumer
 from streams.cli.access import Access, access, run
 from streams.cli.asking import require_name
@@ -273,6 +274,7 @@ def _work(at: Access, job: Job, *, as_json: bool, fresh: bool) -> None:
         click.echo(f"{process} was heard of lately; waiting to see whether it lives", err=True)
     if not as_json:
         click.echo(f"replay {job.id}; `hopline replay stop {job.id}` stops it", err=True)
+    logs.begin(at.settings, "replay")
     done = run(_guarded(ReplayWorker(ground(at), job, tell).run()))
     if not as_json:
         _print(done, as_json=False)

@@ -1,1 +1,1 @@
-"""The page: HTML, CSS and JavaScript as they are sent. `streams/gateway/console.py` serves them, nothing builds them."""
+"""The page: HTML, CSS and JavaScript. `streams/gateway/console.py` serves them, nothing builds them."""

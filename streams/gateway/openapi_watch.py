@@ -78,6 +78,15 @@ def paths(failing: _Failing) -> _Map:
     minutes = _query("minutes", "how far back", {"type": "integer", "minimum": 1, "maximum": 1_440})
     limit = _query("limit", "how many", {"type": "integer", "minimum": 1, "maximum": 1_000})
     since = _query("since_ms", "not before this time", _MOMENT)
+    # What is wrong with PromQL is told in Prometheus' form, by which Grafana knows it.
+    wrong = {
+        "description": "Not a question that can be answered.",
+        "content": {
+            JSON: {"schema": {"$ref": "#/components/schemas/PrometheusAnswer"}},
+            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}},
+        },
+    }
+    promql = {**reading, "400": wrong}
     text = _query("query", "PromQL", required=True)
     moments = [_query(name, "seconds of the epoch, or RFC 3339", required=True) for name in ("start", "end")]
     step = _query("step", "seconds, or such as 15s", required=True)
@@ -98,11 +107,11 @@ def paths(failing: _Failing) -> _Map:
             "Queues, latency, utilisation, errors, and each tenant's figures", "getOverview", "Overview", reading
         ),
         "/api/v1/query": read(
-            "As Prometheus' own; for keys that speak for all tenants", "query", "PrometheusAnswer", reading, text,
+            "As Prometheus' own; for keys that speak for all tenants", "query", "PrometheusAnswer", promql, text,
             _query("time", "seconds of the epoch, or RFC 3339"),
         ),
         "/api/v1/query_range": read(
-            "As Prometheus' own; for keys that speak for all tenants", "queryRange", "PrometheusAnswer", reading,
+            "As Prometheus' own; for keys that speak for all tenants", "queryRange", "PrometheusAnswer", promql,
             text, *moments, step,
         ),
     }  # fmt: skip

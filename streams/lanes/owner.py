@@ -378,7 +378,8 @@ class LaneOwner:
 
 def _bug(error: BaseException) -> Verdict:
     reason = Reason.TIMED_OUT if isinstance(error, TimeoutError) else Reason.BUG
-    return Verdict(reason, "".join(traceback.format_exception(error))[-STACK_CHARACTERS_MAX:])
+    # What is raised may hold a secret, and dead letters are read by many.
+    return Verdict(reason, logs.hidden("".join(traceback.format_exception(error)))[-STACK_CHARACTERS_MAX:])
 
 
 _Thing = TypeVar("_Thing")

@@ -2,6 +2,7 @@
 
 import base64
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,8 @@ from processors.position import Position, UnreadableFormatError
 
 log = logging.getLogger(__name__)
 
+FILE: Final = "watch/ledger.json"
+"""Below the data folder."""
 VERSION: Final = 1
 BYTES_MAX: Final = 16 * 1_048_576
 
@@ -47,7 +50,8 @@ def position_of(bookmark: Bookmark, lane: int) -> Position | None:
 
 def write(path: Path, bookmark: Bookmark) -> None:
     """Write it down, whole or not at all. A disk that is full costs the bookmark and nothing else."""
-    draft = path.with_suffix(".draft")
+    # Several watches may share a folder.
+    draft = path.with_suffix(f".{os.getpid()}.draft")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft.write_bytes(msgspec.json.encode(bookmark))

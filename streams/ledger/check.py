@@ -103,7 +103,7 @@ class LedgerCheck:
     @classmethod
     def of(cls, settings: Settings, bootstrap: str, metrics: Metrics = PROCESS) -> "LedgerCheck":
         """Return the check of a cluster as settings have it; it notes in the data folder how far it is."""
-        path = settings.data_dir / "ledger" / f"{settings.topic_prefix or 'hopline'}.json"
+        path = settings.data_dir / bookmark.FILE
         return cls(settings.cluster(bootstrap), settings.topics, settings.lanes, metrics=metrics, path=path)
 
     async def run(self) -> None:
@@ -170,23 +170,24 @@ class LedgerCheck:
 
     async def begin(self, reader: LedgerReader) -> None:
         """Begin with what is committed from now on."""
-        before = await reader.ends()
+        first = await reader.ends()
         async with committed_consumer(self._kafka) as consumer:
             changelog = Changelog(consumer, self._topics.physical(names.STATE), self._lanes)
             positions = await changelog.positions()
-        stable, after = await reader.stable(), await reader.ends()
-        offsets = dict(before)
+        # After the positions: no commit that is fed may lie before them, for inputs are read from there on.
+        stable, offsets = await reader.stable(), await reader.ends()
+        from_ = {lane: offsets[names.DIRECTIVES, lane] for lane in range(self._lanes)}
         for lane in range(self._lanes):
             base = positions.get(lane)
             applied = base.applied if base is not None else {}
-            for topic in (*DOOR, names.DIRECTIVES):
-                offsets[topic, lane] = min(applied.get(topic, 0), before[topic, lane])
             # Nothing was under way while the position was read: so nothing after it is missed.
-            still = all(before[topic, lane] == stable[topic, lane] == after[topic, lane] for topic in OWN)
+            still = all(first[topic, lane] == stable[topic, lane] == offsets[topic, lane] for topic in OWN)
             if still:
-                self.books.begin(lane, base, before[names.DIRECTIVES, lane])
+                self.books.begin(lane, base, from_[lane])
             else:
-                self.books.restart(lane, before[names.DIRECTIVES, lane])
+                self.books.restart(lane, from_[lane], base.sequence if base is not None else -1)
+            for topic in (*DOOR, names.DIRECTIVES):
+                offsets[topic, lane] = min(applied.get(topic, 0), offsets[topic, lane])
         self._seek(reader, offsets)
 
     async def _begin_at(self, reader: LedgerReader, at_ms: int) -> None:

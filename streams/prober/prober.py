@@ -6,6 +6,7 @@ Kafka away is no reason to end: the gauges' own age grows, and with Kafka the lo
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -70,7 +71,9 @@ class Prober:
         *,
         data_dir: Path | None = None,
         metrics: Metrics = PROCESS,
+        away: Callable[[float], None] = lambda _: None,
     ) -> None:
+        self._says_away = away
         self.looks = 0
         self._kafka = kafka
         self._topics = topics
@@ -133,6 +136,7 @@ class Prober:
             except Exception:  # boundary: a bug of the prober must not end the process that hosts it
                 log.exception("the prober failed and begins anew")
             self._failures.of().inc()
+            self._says_away(time.monotonic() - self._seen)
             backoff = BACKOFF_SECONDS if self.looks > looks else min(BACKOFF_SECONDS_MAX, backoff * 2)
             await asyncio.sleep(backoff)
 
@@ -145,6 +149,9 @@ class Prober:
             self._journals = await self._client(stack, SMALL_BYTES)
             self._peek = await self._client(stack, SMALL_BYTES)
             await self._applied.begin(self._journals)
+            for place in self._inputs:
+                # What was applied before is not seen; a lane that never began has applied nothing.
+                self._counted.setdefault(place, self._applied.offsets.get(place, 0))
             await self._waiting.begin(await self._client(stack, LETTER_BYTES), _now_ms())
             while True:
                 began = time.monotonic()
@@ -181,11 +188,10 @@ class Prober:
     def _reached(self) -> dict[Place, int]:
         """Return up to where each input is done with: applied, or taken by retention."""
         applied = self._applied.offsets
-        for place, offset in applied.items():
-            before = self._counted.get(place)
-            if before is not None and offset > before and place[0] in STEPPED:
-                self._applied_total.of(place[0]).inc(offset - before)
-            self._counted[place] = offset
+        for place, before in self._counted.items():
+            offset = applied.get(place, 0)
+            self._applied_total.of(place[0]).inc(max(0, offset - before))
+            self._counted[place] = max(before, offset)
         return {place: max(applied.get(place, 0), self._begins.get(place, 0)) for place in self._inputs}
 
     async def _read_oldest(self, wanted: list[Place], stable: dict[Place, int]) -> None:

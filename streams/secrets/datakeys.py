@@ -21,6 +21,7 @@ from processors.vocabulary.partition import lane_of
 from streams import secret
 from streams.admin import KafkaAwayError, require_topics
 from streams.changelog import committed_consumer, newest_of
+from streams.hiding import hide
 from streams.lanes.writer import stop_within
 from streams.secrets.sealing import KEY_BYTES, SealError, open_sealed, seal, unwrap, wrap
 from streams.settings import KafkaSettings, Settings
@@ -67,6 +68,7 @@ class DataKeys:
 
     async def seal(self, tenant: str, integration: str, secrets: Mapping[str, bytes]) -> dict[str, str]:
         """Return secrets sealed, by field. Makes the tenant's data key if it has none. Raises `SealError`."""
+        hide(*(value.decode(errors="replace") for value in secrets.values()))
         found = await self.of(tenant)
         newest = found[-1] if found else await self.create(tenant)
         key = unwrap(self.master, tenant, newest.id, newest.wrapped)
@@ -85,6 +87,7 @@ class DataKeys:
                 )
             key = unwrap(self.master, tenant, one.id, one.wrapped)
             found[field] = open_sealed(key, (tenant, integration, field), text)
+            hide(found[field].decode(errors="replace"))
         return found
 
     async def create(self, tenant: str) -> Wrapped:

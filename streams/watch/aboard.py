@@ -12,10 +12,12 @@ from streams.channels import Channels, ChannelsError, load
 from streams.handlers import Handlers, gathered
 from streams.ledger.check import LedgerCheck
 from streams.metrics import Metrics
+from streams.prober import Prober
 from streams.settings import Settings
 from streams.watch.hosting import Part
 from streams.watch.service import Aboard, Watch, clock_ms
 from streams.watch.telling import Teller, Telling
+from streams.watch.voice import Voice
 from streams.watch.words import Became
 
 log = logging.getLogger(__name__)
@@ -28,17 +30,23 @@ LEDGER: Final = "watch/ledger.json"
 def aboard(settings: Settings, bootstrap: str, metrics: Metrics) -> Aboard:
     """Return all of it as settings say. Raises `SettingsError` or `ChannelsError` if they are wrong."""
     load(settings.channels_file, application=settings.application)
+    voice = Voice()
     return Aboard(
         make_teller=partial(_channels, settings, metrics),
-        parts=_parts(settings, bootstrap, metrics),
+        parts=_parts(settings, bootstrap, metrics, voice),
         handlers=(Handlers(gathered(settings), metrics),),
+        voice=voice,
     )
 
 
-def _parts(settings: Settings, bootstrap: str, metrics: Metrics) -> tuple[Part, ...]:
+def _parts(settings: Settings, bootstrap: str, metrics: Metrics, voice: Voice) -> tuple[Part, ...]:
     """Return what runs in the background: in each watch, for what a part shows must not go stale in one."""
     kafka, topics, lanes = settings.cluster(bootstrap), settings.topics, settings.lanes
-    return (LedgerCheck(kafka, topics, lanes, metrics=metrics, path=settings.data_dir / LEDGER),)
+    path = settings.data_dir / LEDGER
+    return (
+        LedgerCheck(kafka, topics, lanes, metrics=metrics, path=path, told=voice.found),
+        Prober(kafka, topics, lanes, data_dir=settings.data_dir, metrics=metrics, away=voice.away),
+    )
 
 
 def _channels(settings: Settings, metrics: Metrics, watch: Watch, became: Callable[[Became], None]) -> Teller:

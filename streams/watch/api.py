@@ -7,7 +7,7 @@ tenant's key may see.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -97,11 +97,14 @@ class Api:
             ("/api/metrics", self._overview),
             ("/api/v1/query", self._query),
             ("/api/v1/query_range", self._query_range),
+            ("/api/v1/series", self._series),
+            ("/api/v1/labels", self._labels),
+            ("/api/v1/label/{name}/values", self._values),
         ):
             get(path, handler, allow_head=False)
-        # Grafana sends its queries as forms.
-        app.router.add_post("/api/v1/query", self._query)
-        app.router.add_post("/api/v1/query_range", self._query_range)
+            if path.startswith("/api/v1/"):
+                # Grafana sends its queries as forms.
+                app.router.add_post(path, handler)
         app.on_shutdown.append(self._shut)
         return app
 
@@ -254,11 +257,23 @@ class Api:
         return response
 
     async def _query(self, request: web.Request) -> web.Response:
-        asked, now_ms = await _asked(request), _now_ms()
+        asked, now_ms = _single(await _asked(request)), _now_ms()
         return await self._prometheus(lambda source: prometheus.query(source, asked, now_ms))
 
+    async def _series(self, request: web.Request) -> web.Response:
+        asked, now_ms = await _asked(request), _now_ms()
+        return await self._prometheus(lambda source: prometheus.series(source, asked, now_ms))
+
+    async def _labels(self, request: web.Request) -> web.Response:
+        asked, now_ms = await _asked(request), _now_ms()
+        return await self._prometheus(lambda source: prometheus.labels(source, asked, now_ms))
+
+    async def _values(self, request: web.Request) -> web.Response:
+        asked, now_ms, name = await _asked(request), _now_ms(), request.match_info["name"]
+        return await self._prometheus(lambda source: prometheus.values(source, name, asked, now_ms))
+
     async def _query_range(self, request: web.Request) -> web.Response:
-        asked = await _asked(request)
+        asked = _single(await _asked(request))
         return await self._prometheus(lambda source: prometheus.query_range(source, asked))
 
     async def _prometheus(self, question: Callable[[Source], dict[str, Any]]) -> web.Response:
@@ -291,10 +306,18 @@ def _rule(rule: Rule, thresholds: Thresholds, tenant: str, only: str) -> dict[st
     }
 
 
-async def _asked(request: web.Request) -> Mapping[str, str]:
-    if request.method != "POST":
-        return request.query
-    return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+async def _asked(request: web.Request) -> Mapping[str, Sequence[str]]:
+    """Return what a question says, in its address and in a form."""
+    found: dict[str, list[str]] = {}
+    form = (await request.post()).items() if request.method == "POST" else ()
+    for name, value in (*request.query.items(), *form):
+        if isinstance(value, str):
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def _single(asked: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    return {name: values[-1] for name, values in asked.items()}
 
 
 def _tenant(request: web.Request, name: str) -> str:

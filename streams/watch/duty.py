@@ -30,6 +30,7 @@ from streams.metrics import Metrics
 from streams.watch.alertlog import Back, LogError
 from streams.watch.charge import Charge
 from streams.watch.telling import Teller, Telling
+from streams.watch.voice import Voice
 from streams.watch.words import Became, State, ToldChange, deflated, inflated, told
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,10 @@ class Duty:
         metrics: Metrics,
         open_log: Callable[[], AbstractAsyncContextManager[Log]],
         thread: Executor,
+        *,
+        voice: Voice | None = None,
     ) -> None:
+        self._voice = voice or Voice()
         self._ground = ground
         self._charge = charge
         self._make_teller = make_teller
@@ -130,7 +134,7 @@ class Duty:
         """Go on where the last one was, until another one is in charge."""
         back = await written.read_back()
         self._begin(back.state)
-        teller = self._teller = self._make_teller(self._became.append)
+        teller = self._teller = self._make_teller(self._note)
         try:
             self._remind(teller)
             teller.start()
@@ -163,6 +167,10 @@ class Duty:
                 await written.write(self._became_until_now(), state)
         except (LogError, TimeoutError) as error:
             log.info("the last of this watch's state was not written: %s", error)
+
+    def _note(self, one: Became) -> None:
+        self._became.append(one)
+        self._voice.became(one)
 
     def _became_until_now(self) -> list[Became]:
         return [self._became.popleft() for _ in range(len(self._became))]
@@ -226,6 +234,7 @@ class Duty:
                 self._teller.told(change)
             except Exception:  # boundary: a bug in telling must not end judging, which would tell the same again
                 log.exception("%s could not be told", change.alert)
+            self._voice.changed(change)
 
 
 def _unpack(judge: Judge, state: State) -> None:
@@ -244,6 +253,9 @@ class _Gauges:
         self._checks = metrics.counter(catalogue.ALERT_CHECKS).of()
         self._duration = metrics.histogram(catalogue.ALERT_CHECK_DURATION).of()
         self._failures = metrics.counter(catalogue.ALERT_CHECK_FAILURES)
+        for rule in rules:
+            # As 0 from the start: what is first seen as 1 has not increased for anybody.
+            self._failures.of(rule.name)
         firing = metrics.gauge(catalogue.ALERTS_FIRING)
         self._firing = {rule.name: firing.of(rule.name, rule.severity.value) for rule in rules}
 

@@ -2,16 +2,19 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, assert_never
 
-from processors.telemetry.promql import Matrix, RangeSeries, Source, Value, Vector, instant, parse, ranged
+from processors.telemetry.promql import Matrix, RangeSeries, Selector, Source, Value, Vector, instant, parse, ranged
 from streams.watch.questions import WrongError
 
 POINTS_MAX: Final = 11_000
 """Of one series, as in Prometheus itself."""
 SERIES_MAX: Final = 5_000
+SELECTORS_MAX: Final = 20
+BACK_MS: Final = 3_600_000
+"""How far back series are looked for if nobody says."""
 QUERY_CHARACTERS_MAX: Final = 8_192
 _UNITS_SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _PIECE: Final = re.compile(r"([0-9]{1,9})(ms|[smhdw])")
@@ -76,7 +79,42 @@ def query_range(source: Source, asked: Mapping[str, str]) -> dict[str, Any]:
     if (end_ms - start_ms) // step_ms > POINTS_MAX:
         raise WrongError(f"these are more than {POINTS_MAX} points; ask for a larger `step`")
     found = ranged(expr, source, start_ms, end_ms, step_ms)
-    return _success("matrix", [_row(series) for series in found[:SERIES_MAX]])
+    return _success("matrix", [_row(row) for row in found[:SERIES_MAX]])
+
+
+def series(source: Source, asked: Mapping[str, Sequence[str]], now_ms: int) -> dict[str, Any]:
+    """Answer `/api/v1/series`. Raises `PromqlError` or `WrongError`."""
+    return {"status": "success", "data": [dict(found) for found in _found(source, asked, now_ms)]}
+
+
+def labels(source: Source, asked: Mapping[str, Sequence[str]], now_ms: int) -> dict[str, Any]:
+    """Answer `/api/v1/labels`: the names of labels."""
+    return {"status": "success", "data": sorted({name for found in _found(source, asked, now_ms) for name in found})}
+
+
+def values(source: Source, name: str, asked: Mapping[str, Sequence[str]], now_ms: int) -> dict[str, Any]:
+    """Answer `/api/v1/label/NAME/values`: what Grafana's variables are filled from."""
+    found = {one[name] for one in _found(source, asked, now_ms) if name in one}
+    return {"status": "success", "data": sorted(found)}
+
+
+def _found(source: Source, asked: Mapping[str, Sequence[str]], now_ms: int) -> Iterator[Mapping[str, str]]:
+    """Yield the labels of the series that any of the selectors finds: all series, if there is none."""
+    start_ms = moment_ms(asked["start"][0], "start") if asked.get("start") else now_ms - BACK_MS
+    end_ms = moment_ms(asked["end"][0], "end") if asked.get("end") else now_ms
+    selectors = asked.get("match[]", ())
+    if len(selectors) > SELECTORS_MAX:
+        raise WrongError(f"`match[]` stands more than {SELECTORS_MAX} times")
+    count = 0
+    for text in selectors or ('{__name__=~".+"}',):
+        selector = parse(text)
+        if not isinstance(selector, Selector):
+            raise WrongError('`match[]` must be a selector, such as up{job="worker"}')
+        for found in source.select(selector.name, selector.matchers, start_ms, end_ms):
+            count += 1
+            if count > SERIES_MAX:
+                return
+            yield found.labels
 
 
 def error(kind: str, text: str) -> dict[str, Any]:
@@ -103,7 +141,7 @@ def _instant(found: Value, at_ms: int) -> tuple[str, Any]:
             rows = [{"metric": labels, "value": [at_ms / 1_000, number(value)]} for labels, value in found[:SERIES_MAX]]
             return "vector", rows
         case Matrix():
-            return "matrix", [_row(series) for series in found[:SERIES_MAX]]
+            return "matrix", [_row(row) for row in found[:SERIES_MAX]]
         case str():
             return "string", [at_ms / 1_000, found]
         case float():
@@ -112,5 +150,5 @@ def _instant(found: Value, at_ms: int) -> tuple[str, Any]:
             assert_never(found)
 
 
-def _row(series: RangeSeries) -> dict[str, Any]:
-    return {"metric": series.labels, "values": [[at_ms / 1_000, number(value)] for at_ms, value in series.points]}
+def _row(row: RangeSeries) -> dict[str, Any]:
+    return {"metric": row.labels, "values": [[at_ms / 1_000, number(value)] for at_ms, value in row.points]}

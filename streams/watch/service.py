@@ -38,6 +38,7 @@ from streams.watch.hosting import Hosting, Part
 from streams.watch.questions import Questions
 from streams.watch.samples import TURN_RECORDS_MAX, SamplesView, span
 from streams.watch.telling import HISTORY_MAX, Changes, Teller, Telling
+from streams.watch.voice import Voice
 from streams.watch.words import Became
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class Aboard:
     """Makes those who tell people, each time that this watch takes charge."""
     parts: Sequence[Part] = ()
     handlers: Sequence[Handler] = ()
+    voice: Voice = field(default_factory=Voice)
     rules: Sequence[Rule] = field(default_factory=alert_rules.rules)
 
 
@@ -94,6 +96,7 @@ class Watch:
             metrics,
             partial(open_log, settings, bootstrap),
             self._engine,
+            voice=self._aboard.voice,
         )
         self._handling = Handling(settings, bootstrap, self.charge, self._aboard.handlers)
         self._hosting = Hosting(metrics)
@@ -107,6 +110,7 @@ class Watch:
         self._tasks: list[asyncio.Task[None]] = []
         self.url = ""
         self.telling = Told(settings, bootstrap, metrics, job="watch", port=settings.watch_port or os.getpid())
+        self._aboard.voice.tells = self.telling
         metrics.gauge(catalogue.BUILD).of(version("hopline")).set(1)
 
     async def __aenter__(self) -> Self:

@@ -292,20 +292,27 @@ _NOT_ITSELF: Final = {
 TOGETHER: Final = (
     Fault(
         "a suspended tenant goes on sending",
-        ("FailureRate", "TenantFailureRate", "DeadLetters", "DeadLetterShare"),
+        ("FailureRate", "TenantFailureRate"),
         suspended_tenant,
     ),
     Fault("directives that there are not", ("DirectivesRejected",), rejected_directives),
-    Fault("invalid events at a gateway", ("GatewayRefusing", "ValidationFailures"), invalid_events),
+    Fault("invalid events at a gateway", ("GatewayRefusing",), invalid_events),
     Fault("keys that nobody knows", ("GatewayDenying", "GatewayCooling"), wrong_keys),
     Fault("history is killed, and asked", ("HistoryDown", "GatewayUnavailable"), history_gone),
     Fault("a transaction that nobody ends", ("HangingTransaction", "LagHigh"), hanging_transaction),
     Fault("a channel that takes nothing", ("ChannelDown", "NotificationsWaiting"), broken_channel),
     Fault(
         "thresholds moved below what is usual",
-        ("SeriesNearLimit", "DiskLow", "LagVeryHigh", "DeadLettersOld", "BackupOld"),
+        ("SeriesNearLimit", "DiskLow", "LagVeryHigh", "DeadLettersOld", "BackupOld", "NobodyJudges"),
         moved_thresholds(
-            {"SeriesNearLimit": 20, "DiskLow": 1e15, "LagVeryHigh": 45, "DeadLettersOld": 60, "BackupOld": 60}
+            {
+                "SeriesNearLimit": 20,
+                "DiskLow": 1e15,
+                "LagVeryHigh": 45,
+                "DeadLettersOld": 60,
+                "BackupOld": 60,
+                "NobodyJudges": 2,
+            }
         ),
     ),
     Fault(

@@ -37,7 +37,7 @@ class Receiver:
 
     heard: list[Heard] = field(default_factory=list)
     refused: int = 0
-    broken: bool = True
+    broken: bool = False
     """Whether the second channel refuses what it is told."""
     url: str = ""
     _runner: Any = None

@@ -10,6 +10,7 @@ from typing import Final
 
 from alerts import promtool
 from alerts.__main__ import never_raised
+from alerts.catalogue import BY_NAME
 from alerts.series.catalogue import ALL as CASES
 from processors.telemetry import catalogue
 from tests.alerting.faults import ALONE, QUICK, TOGETHER, Fault, suspended_tenant
@@ -23,15 +24,19 @@ from tests.chaos.waiting import TooLateError, until
 
 log = logging.getLogger(__name__)
 
-RAISED_SECONDS_MAX: Final = 300.0
-"""The longest `for` and window of a rule that is raised live, and as much again."""
-CLEARED_SECONDS_MAX: Final = 240.0
+RAISED_SECONDS_MAX: Final = 90.0
+"""Besides the longest `for` and window of those that are awaited. A busy machine needs some of it."""
+CLEARED_SECONDS_MAX: Final = 300.0
+"""A channel that was away is tried again after up to five minutes."""
 AGREE_SECONDS_MAX: Final = 20.0
 """Engines look at different moments; what they say then must be the same for a while."""
 QUIET_SECONDS_MAX: Final = 60.0
 WARM_SECONDS: Final = 15.0
 """Rates need a past."""
 MOVED_SECONDS_MAX: Final = 30.0
+WATCHDOG: Final = "Watchdog"
+WATCHDOG_SECONDS_MAX: Final = 120.0
+"""Prometheus tells again each minute; the first time it may not know its Alertmanager yet."""
 MOVED: Final = (("HistoryBehind", 77.0), ("CommitSlow", 0.77), ("HistoryBehind", 60.0), ("CommitSlow", 1.0))
 """Thresholds that directives move, to see how long it takes: nothing is raised by them."""
 LOOK_SECONDS: Final = 0.1
@@ -82,12 +87,23 @@ class Run:
         alone = [] if self._wish.quick else list(ALONE)
         async with Stand(self._wish.folder / "fast", FAST, watch=self._wish.watch) as stand, _seen(stand) as sight:
             log.info("the stand is ready")
-            await _quiet(sight)
+            await _quiet(sight, {alert for fault in (*together, *alone) for alert in fault.raises})
+            self.verdict.raised_before = sight.unwanted()
+            await self._hear_watchdog(stand)
             await self._move_thresholds(stand)
             await self._raise(stand, sight, together)
             for fault in alone:
                 if self._wish.watch or WATCH not in fault.name:
                     await self._raise(stand, sight, [fault])
+
+    async def _hear_watchdog(self, stand: Stand) -> None:
+        """Wait until both engines have said that alerting works."""
+
+        async def heard() -> bool:
+            moments = [stand.receiver.first(one, WATCHDOG, raised=True, since_seconds=0) for one in self._engines]
+            return None not in moments
+
+        await until(heard, WATCHDOG_SECONDS_MAX, "both engines say that alerting works")
 
     async def _raise(self, stand: Stand, sight: Sight, faults: Sequence[Fault]) -> None:
         """Begin faults, wait until all their alerts were told, compare the engines, end the faults, and wait again."""
@@ -99,7 +115,7 @@ class Run:
             for fault in faults:
                 log.info("fault: %s", fault.name)
                 await stack.enter_async_context(fault.begin(stand))
-            await _come(stand, awaited, began, raised=True, seconds_max=RAISED_SECONDS_MAX)
+            await _come(stand, awaited, began, raised=True, seconds_max=RAISED_SECONDS_MAX + _longest(awaited))
             if not any(fault.by_prometheus_only for fault in faults):
                 await self._compare(sight)
         ended = now_seconds()
@@ -117,12 +133,15 @@ class Run:
         if len(self._engines) < 2:
             return
 
+        # What was dropped before a process could tell anything only Prometheus has seen.
+        spared = frozenset(self.verdict.raised_before)
+
         async def same() -> bool:
-            return not sight.disagree(frozenset())
+            return not sight.disagree(spared)
 
         with suppress(TooLateError):
             await until(same, AGREE_SECONDS_MAX, "both engines say the same")
-        self.verdict.disagreed_live += [f"{alert} {dict(labels)}" for alert, labels in sight.disagree(frozenset())]
+        self.verdict.disagreed_live += [f"{alert} {dict(labels)}" for alert, labels in sight.disagree(spared)]
 
     async def _move_thresholds(self, stand: Stand) -> None:
         for alert, value in MOVED:
@@ -141,7 +160,7 @@ class Run:
     async def _at_defaults(self) -> None:
         async with Stand(self._wish.folder / "defaults", DEFAULTS, watch=self._wish.watch) as stand:
             async with _seen(stand) as sight:
-                await _quiet(sight)
+                await _quiet(sight, {"FailureRate"})
                 began = now_seconds()
                 async with suspended_tenant(stand):
                     awaited = {("FailureRate", engine) for engine in self._engines}
@@ -166,16 +185,17 @@ async def _seen(stand: Stand) -> AsyncIterator[Sight]:
             await looking
 
 
-async def _quiet(sight: Sight) -> None:
-    """Wait until rates have a past and nothing but the watchdog is raised."""
+async def _quiet(sight: Sight, alerts: set[str]) -> None:
+    """Wait until rates have a past and none of the alerts that are to come is there."""
     began = now_seconds()
 
     async def calm() -> bool:
-        raised = frozenset[object]().union(*sight.raised.values())
-        others = [key for key in raised if isinstance(key, tuple) and key[0] != "Watchdog"]
-        return now_seconds() - began > WARM_SECONDS and bool(sight.looks) and not others
+        return now_seconds() - began > WARM_SECONDS and bool(sight.looks) and not alerts & set(sight.unwanted())
 
-    await until(calm, QUIET_SECONDS_MAX, "nothing is raised")
+    try:
+        await until(calm, QUIET_SECONDS_MAX, "none of the alerts to come is raised")
+    except TooLateError as error:
+        raise TooLateError(f"{error}: {sight.unwanted()}") from error
 
 
 async def _come(
@@ -190,11 +210,19 @@ async def _come(
 
     with suppress(TooLateError):
         await until(all_told, seconds_max, "all alerts")
+    for alert, engine in sorted(awaited):
+        if stand.receiver.first(engine, alert, raised=raised, since_seconds=since) is None:
+            log.info("%s has not said that %s is %s", engine, alert, "raised" if raised else "over")
+
+
+def _longest(awaited: "set[tuple[str, str]]") -> float:
+    """Return how long the slowest of these takes, if its fault is there from the start."""
+    return max((BY_NAME[alert].for_seconds + BY_NAME[alert].window_seconds for alert, _ in awaited), default=0)
 
 
 def _told(stand: Stand, sight: Sight, alert: str, engine: str, began: float, ended: float) -> Told:
     heard = stand.receiver.first(engine, alert, raised=True, since_seconds=began) or 0.0
-    condition = sight.condition_seconds(alert, began - 1.0) or began
+    condition = sight.condition_seconds(engine, alert, heard) or began
     cleared = stand.receiver.first(engine, alert, raised=False, since_seconds=ended)
     return Told(
         alert,

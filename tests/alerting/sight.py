@@ -9,10 +9,14 @@ from typing import Any, Final, TypeAlias
 
 import aiohttp
 
+from alerts.catalogue import BY_NAME
+from alerts.series.catalogue import UNCEASING
 from tests.alerting.receiver import BUILT_IN, PROMETHEUS, told_apart
 from tests.alerting.stand import Stand
 
 LOOK_SECONDS: Final = 0.5
+SAME_SECONDS: Final = 15.0
+"""Engines see one condition begin so far apart at the most: a stopped process takes a while to be missed."""
 Key: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
 """An alert and the labels that both engines give alike."""
 
@@ -22,8 +26,8 @@ class Sight:
     """Looks at both engines, twice a second."""
 
     stand: Stand
-    began: dict[str, list[float]] = field(default_factory=dict)
-    """For each alert the moments since when its condition has held, as engines said them."""
+    began: dict[tuple[str, str], set[float]] = field(default_factory=dict)
+    """For each engine and alert the moments since when its condition has held, as the engine said them."""
     raised: dict[str, frozenset[Key]] = field(default_factory=dict)
     """For each engine what is raised now."""
     looks: int = 0
@@ -46,11 +50,24 @@ class Sight:
     def _note(self, engine: str, found: "list[tuple[Key, bool, float]]") -> None:
         self.raised[engine] = frozenset(key for key, firing, _ in found if firing)
         for (alert, _), _, since_seconds in found:
-            self.began.setdefault(alert, []).append(since_seconds)
+            self.began.setdefault((engine, alert), set()).add(since_seconds)
 
-    def condition_seconds(self, alert: str, since_seconds: float) -> float | None:
-        """Return the first moment after another one at which an engine saw the condition hold."""
-        return min((moment for moment in self.began.get(alert, ()) if moment >= since_seconds), default=None)
+    def condition_seconds(self, engine: str, alert: str, heard_seconds: float) -> float | None:
+        """Return since when the condition held for an alert that an engine told of, as the quicker engine saw it.
+
+        A condition that ended and began again counts from when it began again.
+        """
+        waits = BY_NAME[alert].for_seconds
+        before = [one for one in self.began.get((engine, alert), ()) if one + waits <= heard_seconds]
+        if not before:
+            return None
+        own = max(before)
+        both = (one for (_, name), moments in self.began.items() if name == alert for one in moments)
+        return min(one for one in both if own - SAME_SECONDS <= one <= own)
+
+    def unwanted(self) -> list[str]:
+        """Return what is raised before there is a fault; the watchdog always is."""
+        return sorted({alert for raised in self.raised.values() for alert, _ in raised} - UNCEASING)
 
     def disagree(self, spared: frozenset[str]) -> frozenset[Key]:
         """Return what one engine has raised and the other one has not."""

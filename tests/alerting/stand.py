@@ -21,7 +21,7 @@ from streams.telling import Telling
 from streams.topics import TopicNames
 from tests.alerting.program import PREFIX, Program, free_ports
 from tests.alerting.receiver import Receiver
-from tests.alerting.servers import Servers, Speed
+from tests.alerting.servers import FAST, Servers, Speed
 from tests.alerting.traffic import Traffic
 from tests.chaos.waiting import until
 
@@ -172,10 +172,11 @@ class Stand:
         """Two channels: one that listens, one that takes nothing."""
         secret = self.folder / "secret"
         secret.write_text(secrets.token_hex(32))
-        paced = "" if self.speed.group_wait != "0s" else "group_wait_seconds = 0\ngroup_interval_seconds = 0\n"
+        at_once = "group_by = []\ngroup_wait_seconds = 0\ngroup_interval_seconds = 0\n"
+        paced = at_once if self.speed is FAST else ""
         tables = (
-            f'[{name}]\nkind = "webhook"\nurl = "{self.receiver.url}/{path}"\nsecret_file = "{secret}"\n'
-            f'severities = ["critical", "warning", "info"]\ngroup_by = []\n{paced}'
+            f'[channels.{name}]\nkind = "webhook"\nurl = "{self.receiver.url}/{path}"\nsecret_file = "{secret}"\n'
+            f'severities = ["critical", "warning", "info"]\n{paced}'
             for name, path in (("listens", "builtin"), ("broken", "broken"))
         )
         (self.folder / "channels.toml").write_text("\n".join(tables))

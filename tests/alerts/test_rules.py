@@ -147,6 +147,7 @@ def test_prometheus_compares_with_the_metric_alone(rule: Rule) -> None:
 SHOWN_BY_WHO_COUNTS: Final = {
     catalogue.DIRECTIVES: "the worker shows each kind's failures from the start",
     catalogue.SPANS: "the tracer shows each end from the start",
+    catalogue.WATCH_PART_FAILURES: "the watch shows each part's failures when it begins it",
     catalogue.ALERT_CHECK_FAILURES: "a rule that cannot be judged fails at each check, not once",
 }
 

@@ -8,6 +8,8 @@ from typing import Final
 import pytest
 
 from processors import HOPS
+from processors.telemetry import events
+from processors.telemetry.event import Event
 from processors.vocabulary import topics
 from tests.architecture.tree import ROOT, Module, modules, parse
 
@@ -93,3 +95,17 @@ def _name(node: ast.expr) -> str:
             return name
         case _:
             return ""
+
+
+def test_each_event_that_somebody_tells_is_told() -> None:
+    home = "processors/telemetry/events.py"
+    names = {name for name, value in vars(events).items() if isinstance(value, Event) and value.by}
+    said = {
+        node.attr if isinstance(node, ast.Attribute) else node.id
+        for module in modules()
+        if module.package in {"processors", "streams"} and module.path != home
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Attribute | ast.Name)
+    }
+    untold = {name for name in names if name not in said and not vars(events)[name].from_signals}
+    assert not untold, "declared as told by some process, and told nowhere"

@@ -5,10 +5,12 @@ counted apart (`untold`): what should tell it is missing, not the traffic.
 """
 
 import asyncio
+import json
 import math
 import re
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +18,13 @@ from typing import Any, Final
 
 from typing_extensions import override
 
-from dashboards.catalogue import ALL, COMMON
+from dashboards.catalogue import ALL, COMMON, PAGE
 from dashboards.filling import fill, rate_seconds
 from dashboards.lint import GAUGES_OF_PROMETHEUS
 from dashboards.parsing import queries
 from dashboards.row import Dashboard, Panel, Query, Variable
 from tests.dashboards import feed
-from tests.dashboards.prometheus import SCRAPE_SECONDS, Prometheus, running
+from tests.dashboards.prometheus import ASK_SECONDS_MAX, SCRAPE_SECONDS, Prometheus, running
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 RULES: Final = ROOT / "alerts" / "generated" / "hopline.rules.yml"
@@ -30,6 +32,7 @@ WAIT_SECONDS_MAX: Final = 120.0
 QUICK_SECONDS_MAX: Final = 45.0
 LOOK_SECONDS: Final = 2.0
 STEP_SECONDS: Final = 1
+CHART_MINUTES: Final = 5
 RUN_SECONDS_MAX: Final = 420.0
 _RATE_SECONDS: Final = rate_seconds(STEP_SECONDS, SCRAPE_SECONDS)
 _METRIC: Final = re.compile(r"\b([a-zA-Z_:][a-zA-Z0-9_:]*)\{")
@@ -53,6 +56,8 @@ class Report:
     untold_metrics: dict[str, list[str]] = field(default_factory=dict)
     """Where each metric that no process tells of is asked for."""
     empty_variables: list[str] = field(default_factory=list)
+    charts: list[str] = field(default_factory=list)
+    """Charts of the page to which the watch's own engine gave no value."""
     refused: list[str] = field(default_factory=list)
     """Queries that Prometheus did not take, with a choice made in each variable."""
 
@@ -88,9 +93,10 @@ async def _run(folder: Path, *, quick: bool, say: Say) -> Report:
             say(f"Prometheus is at {prometheus.url}; sending traffic of all kinds")
             traffic = asyncio.create_task(feed.feed(site))
             try:
-                return await _until_answered(
-                    prometheus, traffic, rules=bool(rules), seconds_max=QUICK_SECONDS_MAX if quick else WAIT_SECONDS_MAX
-                )
+                seconds_max = QUICK_SECONDS_MAX if quick else WAIT_SECONDS_MAX
+                report = await _until_answered(prometheus, traffic, rules=bool(rules), seconds_max=seconds_max)
+                report.charts = await asyncio.to_thread(_empty_charts, site.stack.watch_url)
+                return report
             finally:
                 traffic.cancel()
                 await asyncio.wait((traffic,))
@@ -158,6 +164,18 @@ def _choose(prometheus: Prometheus, dashboard: Dashboard, told: frozenset[str], 
                 prometheus.now(fill(query.expr, rate_seconds=_RATE_SECONDS, range_seconds=60, values=values))
             except Exception as error:  # boundary: whatever it is, it is one query's
                 report.refused.append(f"{dashboard.slug} / {panel.title}: {error}")
+
+
+def _empty_charts(watch_url: str) -> list[str]:
+    """Return the charts of the page that have nothing to draw, as the watch answers them."""
+    empty = []
+    for chart in PAGE:
+        url = f"{watch_url}/v1/charts/{chart.id}?minutes={CHART_MINUTES}"
+        with urllib.request.urlopen(url, timeout=ASK_SECONDS_MAX) as answer:  # noqa: S310  # loopback
+            series = json.load(answer)["series"]
+        if not any(value is not None for each in series for _, value in each["points"]):
+            empty.append(chart.id)
+    return empty
 
 
 def _values(prometheus: Prometheus, variable: Variable) -> list[str]:

@@ -21,3 +21,4 @@ def test_no_query_is_empty_and_no_metric_is_asked_for_that_nobody_tells() -> Non
     assert report.empty_variables == []
     assert report.empty == []
     assert report.untold_metrics == {}
+    assert report.charts == []

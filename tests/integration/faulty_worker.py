@@ -1,5 +1,6 @@
 """A worker whose ingest hop misbehaves on records that ask for it: `python -m tests.integration.faulty_worker`."""
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -10,6 +11,8 @@ from processors.vocabulary.record import Record
 
 RAISE: Final = b"please-raise"
 SPIN: Final = b"please-spin"
+LEAK: Final = b"please-leak"
+"""Raise with what the environment has as secrets: libraries do such things."""
 
 _step = IngestHop.step
 
@@ -21,6 +24,10 @@ def _misbehave(self: IngestHop, step: Step, topic: str, records: Sequence[Record
         value = record.value or b""
         if RAISE in value:
             message = "as the record asked"
+            raise ValueError(message)
+        if LEAK in value:
+            own = (os.environ.get(f"HOPLINE_{name}", "") for name in ("SECRET_KEY", "KAFKA_PASSWORD"))
+            message = f"cannot reach kafka://me:pass-in-an-address@host with {', '.join(own)}"
             raise ValueError(message)
         while SPIN in value:
             pass

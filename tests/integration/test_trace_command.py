@@ -1,11 +1,8 @@
 """`hopline trace` over a real pipeline: moved, deferred, admitted, what it caused; by id; and the slowest."""
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,37 +12,13 @@ from processors.vocabulary import topics
 from processors.vocabulary.ids import signal_ref
 from processors.vocabulary.partition import lane_of
 from tests.integration.command_line import CommandLine
-from tests.integration.pipeline import Pipeline, event, free_port, pipeline, until
+from tests.integration.pipeline import event, free_port, pipeline, until
+from tests.integration.processes import beside
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 TRACE = "ace0" * 8
 SAMPLED = f"00-{TRACE}-{'b' * 16}-01"
-
-
-@contextmanager
-def history(pipe: Pipeline) -> Iterator[None]:
-    """Run a history of a pipeline."""
-    settings = {
-        "KAFKA": pipe.kafka,
-        "TOPIC_PREFIX": pipe.prefix,
-        "DATA_DIR": str(pipe.data_dir),
-        "LANES": str(pipe.lanes),
-        "HISTORY_PORT": str(free_port()),
-    }
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HOPLINE_")}
-    with (pipe.data_dir / "history.log").open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "streams.history"],
-            env={**kept, **{f"HOPLINE_{name}": value for name, value in settings.items()}},
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 async def known(terminal: CommandLine, ref: str) -> Any:
@@ -85,7 +58,7 @@ async def test_a_signals_way_is_told_from_the_topics(kafka: str, unique: str, tm
         await pipe.until(topics.SIGNALS, 2)
         await pipe.send([("acme", event("acme", 3, causationid="acme-2"))])
         await pipe.until(topics.SIGNALS, 3)
-        with history(pipe):
+        with beside(pipe, "streams.history", "history", HISTORY_PORT=str(free_port())):
             last = await known(terminal, signal_ref("acme", "/test", "acme-3"))
             way = await known(terminal, signal_ref("acme", "/test", "acme-2"))
         names = [stage["stage"] for stage in way["stages"]]

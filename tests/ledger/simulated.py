@@ -148,6 +148,8 @@ def run(seed: int, *, live: bool = True, jumps: bool = False) -> Shown:
         failed = f"{type(error).__name__}: {error}"
     finally:
         logging.disable(logging.NOTSET)
+        for task in world.scheduler.tasks:
+            task.work.close()
     found = checker.finish()
     commits = sum(
         len(world.cluster.partitions[topics.JOURNAL, lane].committed()) for lane in range(world.profile.lanes)

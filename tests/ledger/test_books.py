@@ -16,6 +16,7 @@ from processors.position import POSITION_KEY
 from processors.step import Output
 from processors.vocabulary import headers as names
 from processors.vocabulary import topics
+from tests.architecture.tree import ROOT
 from tests.ledger.logged import LANE, Logged, Transaction
 from tests.processors.lanes import event
 
@@ -223,3 +224,8 @@ def test_a_record_of_no_commit_is_found_though_the_lane_rests() -> None:
 
 def test_each_fault_is_explained() -> None:
     assert set(EXPLAINED) == set(Fault)
+
+
+def test_each_fault_is_in_the_documentation() -> None:
+    text = (ROOT / "docs" / "ledger.md").read_text(encoding="utf-8")
+    assert [fault.value for fault in Fault if f"`{fault.value}`" not in text] == []

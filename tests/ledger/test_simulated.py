@@ -5,6 +5,8 @@ import pytest
 from tests.ledger.simulated import run
 from tests.simulation.planted import BUGS
 
+pytestmark = pytest.mark.timeout(300)
+
 SEEDS = 12
 CAUGHT = (
     ("fence skipped", {"output_twice", "journal_repeated", "term_differs", "without_commit"}),

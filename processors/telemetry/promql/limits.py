@@ -14,8 +14,8 @@ STEPS_MAX: Final = 11_000
 """Points of each series of a range query or subquery, as in Prometheus."""
 SERIES_MAX: Final = 50_000
 """Series that one selector may find."""
-SAMPLES_MAX: Final = 5_000_000
-"""Values that a query may look at in all. About a second's work."""
+SAMPLES_MAX: Final = 2_000_000
+"""Values that a query may look at in all: some seconds' work for the slowest of functions, less for most."""
 LOOKBACK_MS: Final = 300_000
 """How old a series' newest value may be to count as its value now."""
 DURATION_MAX_MS: Final = 100 * 365 * 86_400_000

@@ -21,6 +21,7 @@ from streams.metrics import Metrics
 from streams.settings import Settings
 from tests.streams.gateway import keyed
 from tests.streams.gateway.played import BATCH, Site, event, listening
+from tests.streams.watch import test_api
 
 LANES: Final = 4
 READY_SECONDS_MAX: Final = 60.0
@@ -110,9 +111,7 @@ class InAThread:
     """A gateway on a loop of its own, for a client that blocks."""
 
     def __init__(self, kafka: str, prefix: str, folder: Path) -> None:
-        self._settings = Settings(
-            kafka=kafka, topic_prefix=prefix, lanes=LANES, gateway_port=0, data_dir=folder, watch_url=keyed.NO_WATCH
-        )
+        self._settings = Settings(kafka=kafka, topic_prefix=prefix, lanes=LANES, gateway_port=0, data_dir=folder)
         home = home_of(self._settings)
         home.writer(generation := home.fresh()).close()
         home.publish(generation)
@@ -123,7 +122,12 @@ class InAThread:
         self.url = ""
 
     async def _serve(self) -> None:
-        async with Serving(self._settings, self._settings.kafka, Metrics()) as serving:
+        async with test_api.listening() as watch:
+            url = f"http://127.0.0.1:{watch.client.port}"
+            await self._serve_with(self._settings.model_copy(update={"watch_url": url}))
+
+    async def _serve_with(self, settings: Settings) -> None:
+        async with Serving(settings, settings.kafka, Metrics()) as serving:
             async with asyncio.timeout(READY_SECONDS_MAX):
                 while await serving.outlet.probe():  # noqa: ASYNC110 - it is asked, it does not tell
                     await asyncio.sleep(LOOK_SECONDS)

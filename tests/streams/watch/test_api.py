@@ -259,10 +259,28 @@ async def test_promql_answers_have_prometheus_form_also_for_a_form_that_is_poste
     assert all(len(row["values"]) == 6 for row in posted["data"]["result"])
 
 
+async def test_grafanas_variables_are_filled(site: Site) -> None:
+    lag = catalogue.LAG_RECORDS.name
+    selected: Any = {"match[]": lag}
+    found = await site.get("/api/v1/label/topic/values", **selected)
+    assert found == {"status": "success", "data": [names.COMMANDS, names.SIGNALS_IN]}
+    assert "tenant" in (await site.get("/api/v1/labels"))["data"]
+    selected = {"match[]": f'{lag}{{topic="{names.COMMANDS}"}}'}
+    found = (await site.get("/api/v1/series", **selected))["data"]
+    expected = {"__name__": lag, "topic": names.COMMANDS, "lane": "0", "job": "worker", "instance": "w:1"}
+    assert found == [expected]
+    async with site.client.post("/api/v1/series", data={"match[]": lag, "start": "0", "end": "1"}) as answer:
+        assert (await answer.json())["data"] == []
+    wrong: Any
+    for wrong in ({"match[]": "sum(up)"}, {"match[]": "{"}, {"start": "soon"}):
+        await site.get("/api/v1/series", status=400, **wrong)
+
+
 async def test_another_sites_page_gets_nothing_from_a_watch_on_loopback(site: Site) -> None:
-    await site.get("/v1/map", status=403, headers={"Host": "evil.example"})
+    refused = await site.get("/v1/map", status=403, headers={"Host": "evil.example"})
+    assert refused.keys() == {"error"}
     async with listening(local=False) as open_to_ours:
-        await open_to_ours.get("/v1/map", headers={"Host": "watch.internal:8091"})
+        assert "nodes" in await open_to_ours.get("/v1/map", headers={"Host": "watch.internal:8091"})
 
 
 async def test_health_and_readiness(site: Site) -> None:
