@@ -20,7 +20,6 @@ RUNBOOKS: Final = "docs/runbooks/"
 SLOW_GROUPS: Final = {"slo": 60}
 """Groups with an interval of their own, in seconds: their windows are days, and a minute more does not count."""
 VALUE: Final = re.compile(r"\{\{ \$value \}\}")
-_SHOWN_VALUE: Final = '{{ printf "%.6g" $value }}'
 _HEAD: Final = """Hopline's alerts for Prometheus: written by `python -m alerts write` from the rules in alerts/.
 Do not change this file: change the rules, and write it anew. `python -m alerts check` compares."""
 
@@ -83,7 +82,7 @@ def annotations(rule: Rule, runbooks: str = RUNBOOKS) -> dict[str, plain_yaml.Va
     """Return what a person reads."""
     found: dict[str, plain_yaml.Value] = {
         "summary": rule.summary,
-        "description": VALUE.sub(lambda _: _SHOWN_VALUE, rule.description),
+        "description": rule.words,
         "runbook_url": runbooks + rule.runbook,
     }
     if rule.threshold is not None:

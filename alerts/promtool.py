@@ -15,7 +15,7 @@ from alerts.series.case import At, Case, Raised, of
 from processors.alerting.rule import Rule
 from processors.telemetry import catalogue as metrics
 
-SECONDS_MAX: Final = 120
+SECONDS_MAX: Final = 300
 """For one run of a tool. All rules take a few."""
 _LABEL: Final = re.compile(r"\{\{ \$labels\.(\w+) \}\}")
 _VALUE: Final = prometheus.VALUE

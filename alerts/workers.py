@@ -80,7 +80,7 @@ RULES: Final = (
     Rule(
         name="BackupOld",
         signal=f"max({metrics.BACKUP_AGE.name})",
-        threshold=Threshold(172_800, "s", least=60, most=2_592_000),
+        threshold=Threshold(172_800, "s", least=1, most=2_592_000),
         severity=Severity.WARNING,
         summary="A lane's newest checkpoint is old.",
         description="The oldest lane's newest checkpoint was written {{ $value }} s ago.",

@@ -82,7 +82,7 @@ class Judge:
         self._known: dict[str, _Ruled] = {}
         for rule in rules:
             try:
-                self._rules[rule.name] = (rule, parse(rule.signal), template(rule.description))
+                self._rules[rule.name] = (rule, parse(rule.signal), template(rule.words))
             except (PromqlError, TemplateError) as error:
                 self._broken[rule.name] = str(error)
 

@@ -62,3 +62,8 @@ class Rule:
     """After it was told, the same alert is not told again within this, though it cleared in between."""
     window_seconds: int = 300
     """How far back the signal looks: above two minutes, tests raise it by series instead of live."""
+
+    @property
+    def words(self) -> str:
+        """The description as both engines render it: a value has six digits, not seventeen."""
+        return self.description.replace("{{ $value }}", '{{ printf "%.6g" $value }}')

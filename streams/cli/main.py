@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "demo": ("demo", "Send demo signals through everything, and prove what became of each."),
     "worker": ("worker", "Run worker processes against the cluster."),
     "gateway": ("gateway", "Run the HTTP gateway against the cluster."),
+    "watch": ("watch", "Run the watch: charts, alerts, the ledger's check."),
     "kafka": ("kafka", "Run the embedded Kafka alone, or say where the running one is."),
     "send": ("send", "Send one signal."),
     "tail": ("tail", "Show records as they are committed."),

@@ -13,7 +13,7 @@ import uvloop
 from aiokafka.errors import KafkaError
 
 from streams import cluster, logs
-from streams.demo.mix import stream
+from streams.demo.mix import TRICKLE_BAD_RATIO, stream
 from streams.demo.source import Source
 from streams.settings import Settings, SettingsError, load
 
@@ -27,7 +27,7 @@ async def _run(settings: Settings, options: argparse.Namespace) -> None:
     kafka = settings.cluster(bootstrap)
     # Ids of their own at each start, or all would be duplicates of the last one.
     run = f"{time.time_ns() // 1_000_000:x}"
-    samples = stream(options.seed, options.tenants, run=run)
+    samples = stream(options.seed, options.tenants, run=run, bad_ratio=TRICKLE_BAD_RATIO)
     async with Source(kafka, settings.topics, lanes=settings.lanes, gateway_url=options.gateway) as source:
         work = asyncio.create_task(source.trickle(samples, options.rate, most=options.signals))
         loop = asyncio.get_running_loop()

@@ -15,6 +15,8 @@ from streams.demo.bad import BAD, ONLY_KAFKA, STRUCTURED, TOO_LARGE, Kind
 
 DUPLICATE_RATIO: Final = 0.05
 BAD_RATIO: Final = 0.02
+TRICKLE_BAD_RATIO: Final = 0.005
+"""Of the source that `make up` starts: some to see, too few to raise a critical alert."""
 MISPLACED_RATIO: Final = 0.005
 """In a partition that is not their tenant's, as a producer with another partitioner would put them."""
 LARGE_MAX: Final = 3
@@ -110,9 +112,12 @@ def generate(seed: int, signals: int, tenants: int, *, run: str = "demo") -> lis
     return [next(endless) for _ in range(signals)]
 
 
-def stream(seed: int, tenants: int, *, run: str = "demo", large_max: int = 0) -> Iterator[Sample]:
+def stream(
+    seed: int, tenants: int, *, run: str = "demo", large_max: int = 0, bad_ratio: float = BAD_RATIO
+) -> Iterator[Sample]:
     """Yield the same without an end. `run` goes into the ids, so that two runs share none."""
-    maker = _Maker(random.Random(seed), run, [f"{PREFIX_OF_TENANTS}{n:02d}" for n in range(tenants)], large_max)  # noqa: S311  # a seed is wanted
+    names = [f"{PREFIX_OF_TENANTS}{n:02d}" for n in range(tenants)]
+    maker = _Maker(random.Random(seed), run, names, large_max, bad_ratio)  # noqa: S311  # a seed is wanted
     while True:
         yield maker.next()
 
@@ -125,6 +130,7 @@ class _Maker:
     run: str
     tenants: Sequence[str]
     large_left: int
+    bad_ratio: float = BAD_RATIO
     number: int = 0
     bad_number: int = 0
     recent: list[Sample] = field(default_factory=list)
@@ -132,9 +138,9 @@ class _Maker:
     def next(self) -> Sample:
         self.number += 1
         drawn = self.chance.random()
-        if drawn < BAD_RATIO:
+        if drawn < self.bad_ratio:
             return self._bad()
-        if drawn < BAD_RATIO + DUPLICATE_RATIO and self.recent:
+        if drawn < self.bad_ratio + DUPLICATE_RATIO and self.recent:
             return self._again()
         return self._good()
 
@@ -142,7 +148,7 @@ class _Maker:
         tenant = self.chance.choice(self.tenants)
         event = self._event(tenant)
         route = self._route()
-        misplaced = route is Route.KAFKA and self.chance.random() < MISPLACED_RATIO / (1 - BAD_RATIO) * 2
+        misplaced = route is Route.KAFKA and self.chance.random() < MISPLACED_RATIO / (1 - self.bad_ratio) * 2
         if self.chance.random() < _NO_ID_RATIO:
             del event["id"]
         if self.chance.random() < 0.5:  # noqa: PLR2004  # half of each mode

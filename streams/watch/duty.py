@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 AGAIN_SECONDS_MIN: Final = 0.5
 AGAIN_SECONDS_MAX: Final = 10.0
-LEAVE_SECONDS_MAX: Final = 3.0
+LEAVE_SECONDS_MAX: Final = 8.0
 STATE_SECONDS: Final = 30.0
 """How often the state is written though nothing has changed that is told: counts of checks, and how long they hold."""
 BECAME_MAX: Final = 1_000
@@ -182,6 +182,8 @@ class Duty:
         self._kept_at = -KEEP_SECONDS
         if state is not None:
             _unpack(self._judge, state)
+            # Shown until the first check: what was raised is raised.
+            self.active = self._judge.active()
 
     async def _judge_on(self, written: Log) -> None:
         due = time.monotonic()
@@ -222,7 +224,16 @@ class Duty:
         pressing = bool(words) or last.told != mark or teller != last.teller or bool(self._became)
         if not pressing and now - self._kept_at < (KEEP_SECONDS if judge == last.judge else STATE_SECONDS):
             return
-        await written.write([*words, *self._became_until_now()], state)
+        writing = asyncio.ensure_future(written.write([*words, *self._became_until_now()], state))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            # Who stops waits for it, so that it is known what was written and told; it is bounded.
+            await asyncio.wait((writing,))
+            if writing.exception() is None:
+                self._state = state
+                self._tell(words)
+            raise
         self._state, self._kept_at = state, now
         self._tell(words)
 

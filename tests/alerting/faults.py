@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import aiohttp
 from aiokafka import AIOKafkaProducer
@@ -13,16 +13,19 @@ from aiokafka import AIOKafkaProducer
 from processors.telemetry import catalogue
 from processors.telemetry.catalogue import Kind, Metric
 from processors.vocabulary import topics
+from streams.metrics import Metrics
 from tests.alerting.stand import GATEWAY, HISTORY, STRICT, WATCH, WORKER, Stand
 from tests.alerting.traffic import HEALTHY
+from tests.chaos.waiting import until
 
 TICK_SECONDS: Final = 0.1
 BATCH_EVENTS: Final = 10
 FLOOD_PER_SECOND: Final = 60
+MOVED_SECONDS_MAX: Final = 30.0
 HANGING_MS: Final = 600_000
 """The time-out that a careless producer asks for."""
 CALLERS: Final = tuple(f"127.0.0.{last}" for last in range(11, 19))
-INVALID_PER_TURN: Final = 3
+ASKED_PER_TURN: Final = 5
 
 Begin: TypeAlias = Callable[[Stand], AbstractAsyncContextManager[None]]
 
@@ -79,38 +82,49 @@ async def rejected_directives(stand: Stand) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def _callers() -> AsyncIterator[list[aiohttp.ClientSession]]:
+    """Several machines, as a gateway sees them: each connects from an address of its own."""
+    connectors = [aiohttp.TCPConnector(local_addr=(address, 0)) for address in CALLERS]
+    timeout = aiohttp.ClientTimeout(total=5)
+    sessions = [aiohttp.ClientSession(connector=each, timeout=timeout) for each in connectors]
+    try:
+        yield sessions
+    finally:
+        for session in sessions:
+            await session.close()
+
+
+@asynccontextmanager
 async def invalid_events(stand: Stand) -> AsyncIterator[None]:
-    """A program sends events without a source to the gateway."""
+    """A program sends events without a source to the gateway, from several machines, until each must wait."""
     event = {"specversion": "1.0", "id": "1", "type": "com.example.tick", "tenantid": HEALTHY, "data": {}}
     headers = {"content-type": "application/cloudevents-batch+json"}
 
-    async def send() -> None:
-        async with stand.http.post(f"{stand.url(GATEWAY)}/v1/signals", json=[event] * BATCH_EVENTS, headers=headers):
-            pass
+    async with _callers() as sessions:
 
-    async with _while_running(send, 0.5):
-        yield
+        async def send() -> None:
+            for session in sessions:
+                async with session.post(
+                    f"{stand.url(GATEWAY)}/v1/signals", json=[event] * BATCH_EVENTS, headers=headers
+                ):
+                    pass
+
+        async with _while_running(send, 1.0):
+            yield
 
 
 @asynccontextmanager
 async def wrong_keys(stand: Stand) -> AsyncIterator[None]:
-    """Several machines ask a gateway that wants keys, with keys that nobody knows."""
+    """Somebody asks a gateway that wants keys, with one that nobody knows."""
     headers = {"authorization": f"Bearer hop_{'a' * 8}_{'b' * 49}"}
-    callers = [aiohttp.TCPConnector(local_addr=(address, 0)) for address in CALLERS]
-    sessions = [aiohttp.ClientSession(connector=each, timeout=aiohttp.ClientTimeout(total=5)) for each in callers]
 
     async def ask() -> None:
-        for session in sessions:
-            for _ in range(INVALID_PER_TURN):
-                async with session.get(f"{stand.url(STRICT)}/v1/limits", headers=headers):
-                    pass
+        for _ in range(ASKED_PER_TURN):
+            async with stand.http.get(f"{stand.url(STRICT)}/v1/limits", headers=headers):
+                pass
 
-    try:
-        async with _while_running(ask, 1.0):
-            yield
-    finally:
-        for session in sessions:
-            await session.close()
+    async with _while_running(ask, 1.0):
+        yield
 
 
 @asynccontextmanager
@@ -124,11 +138,11 @@ async def history_gone(stand: Stand) -> AsyncIterator[None]:
         database.rename(aside)
 
     async def search() -> None:
-        async with stand.http.get(f"{stand.url(GATEWAY)}/v1/signals/search"):
+        async with stand.http.get(f"{stand.url(GATEWAY)}/v1/signals?limit=1"):
             pass
 
     try:
-        async with _while_running(search, TICK_SECONDS):
+        async with _while_running(search, 0.5):
             yield
     finally:
         if aside.exists() and not database.exists():
@@ -166,12 +180,22 @@ async def broken_channel(stand: Stand) -> AsyncIterator[None]:
 @asynccontextmanager
 async def stopped_worker(stand: Stand) -> AsyncIterator[None]:
     """The only worker is stopped (SIGSTOP) while more comes in than usual."""
-    stand.programs[WORKER].freeze()
-    try:
-        async with _while_running(lambda: stand.traffic.signals(HEALTHY, 4)):
-            yield
-    finally:
-        stand.programs[WORKER].thaw()
+    worker = stand.programs[WORKER]
+    # First the threshold: while the worker stands still nobody can move it.
+    async with moved_thresholds({"LagVeryHigh": 45})(stand):
+        await until(lambda: _is(stand, "LagVeryHigh", 45), MOVED_SECONDS_MAX, "the threshold is moved")
+        worker.freeze()
+        try:
+            async with _while_running(lambda: stand.traffic.signals(HEALTHY, 4)):
+                yield
+        finally:
+            worker.thaw()
+
+
+async def _is(stand: Stand, alert: str, value: float) -> bool:
+    """Tell whether Prometheus compares with this."""
+    query = f'max({catalogue.ALERT_THRESHOLD.name}{{alert="{alert}",tenant=""}})'
+    return bool(await stand.servers.value(stand.http, query) == value)
 
 
 @asynccontextmanager
@@ -239,40 +263,32 @@ def shown(values: Mapping[tuple[Metric, tuple[str, ...]], float]) -> Begin:
     async def begin(stand: Stand) -> AsyncIterator[None]:
         metrics = stand.planted.metrics
         for (metric, labels), value in values.items():
-            _family(metrics, metric).of(*labels).set(value)
+            _show(metrics, metric, labels, value)
         try:
             yield
         finally:
             for metric, labels in values:
-                _family(metrics, metric).forget(*labels)
+                _hide(metrics, metric, labels)
 
     return begin
 
 
-def _family(metrics: Any, metric: Metric) -> Any:
-    """Return a gauge, whatever the metric is: a counter is shown at the value that it is said to have."""
-    return metrics.gauge(metric) if metric.kind is Kind.GAUGE else _Counted(metrics.counter(metric))
+def _show(metrics: Metrics, metric: Metric, labels: tuple[str, ...], value: float) -> None:
+    if metric.kind is Kind.GAUGE:
+        # As a function, for what tells this process's own state is one, too.
+        metrics.gauge(metric).of(*labels).set_function(lambda: value)
+    else:
+        metrics.counter(metric).of(*labels).inc(value)
 
 
-class _Counted:
-    """A counter that can be set, once."""
-
-    def __init__(self, family: Any) -> None:
-        self._family = family
-
-    def of(self, *labels: str) -> "_Setting":
-        return _Setting(self._family.of(*labels))
-
-    def forget(self, *labels: str) -> None:
-        self._family.forget(*labels)
-
-
-class _Setting:
-    def __init__(self, counter: Any) -> None:
-        self._counter = counter
-
-    def set(self, value: float) -> None:
-        self._counter.inc(value)
+def _hide(metrics: Metrics, metric: Metric, labels: tuple[str, ...]) -> None:
+    if metric.kind is Kind.COUNTER:
+        metrics.counter(metric).forget(*labels)
+    elif labels:
+        metrics.gauge(metric).forget(*labels)
+    else:
+        # One without labels is there for ever: it shows that all is well.
+        metrics.gauge(metric).of().set_function(lambda: 0.0)
 
 
 _NOT_ITSELF: Final = {
@@ -299,18 +315,17 @@ TOGETHER: Final = (
     Fault("invalid events at a gateway", ("GatewayRefusing",), invalid_events),
     Fault("keys that nobody knows", ("GatewayDenying", "GatewayCooling"), wrong_keys),
     Fault("history is killed, and asked", ("HistoryDown", "GatewayUnavailable"), history_gone),
-    Fault("a transaction that nobody ends", ("HangingTransaction", "LagHigh"), hanging_transaction),
+    Fault("a transaction that nobody ends", ("HangingTransaction",), hanging_transaction),
     Fault("a channel that takes nothing", ("ChannelDown", "NotificationsWaiting"), broken_channel),
     Fault(
         "thresholds moved below what is usual",
-        ("SeriesNearLimit", "DiskLow", "LagVeryHigh", "DeadLettersOld", "BackupOld", "NobodyJudges"),
+        ("SeriesNearLimit", "DiskLow", "DeadLettersOld", "BackupOld", "NobodyJudges"),
         moved_thresholds(
             {
                 "SeriesNearLimit": 20,
                 "DiskLow": 1e15,
-                "LagVeryHigh": 45,
                 "DeadLettersOld": 60,
-                "BackupOld": 60,
+                "BackupOld": 1,
                 "NobodyJudges": 2,
             }
         ),
@@ -336,7 +351,11 @@ TOGETHER: Final = (
 """These do not get into one another's way: a run begins all of them at once."""
 
 ALONE: Final = (
-    Fault("the only worker is stopped", ("HopStalled", "WorkerDown", "NoWorkers", "QueueGrowing"), stopped_worker),
+    Fault(
+        "the only worker is stopped",
+        ("HopStalled", "WorkerDown", "NoWorkers", "QueueGrowing", "LagHigh", "LagVeryHigh"),
+        stopped_worker,
+    ),
     Fault("a gateway is killed", ("GatewayDown",), killed_gateway),
     Fault("the watch is killed", ("WatchDown",), killed_watch, by_prometheus_only=True),
     Fault("a threshold is dropped", ("ThresholdMissing",), dropped_threshold, by_prometheus_only=True),

@@ -30,12 +30,13 @@ HEAP_MEGABYTES: Final = 384
 READY_SECONDS_MAX: Final = 90.0
 ASK_SECONDS_MAX: Final = 10.0
 SESSION_MS: Final = 6_000
+CHECKPOINT_SECONDS: Final = 15
 PLANTED: Final = "planted"
 """The job of what this run shows itself: gauges of faults that cannot be had at will."""
 WORKER: Final = "worker"
 GATEWAY: Final = "gateway"
 STRICT: Final = "gateway-strict"
-"""A gateway that asks for keys, and cools off callers of this machine, too."""
+"""A gateway that asks for keys."""
 HISTORY: Final = "history"
 WATCH: Final = "watch"
 
@@ -139,7 +140,7 @@ class Stand:
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
         self._channels()
         common = dict(self._environment())
-        strict = {"GATEWAY_PORT": str(self.ports[STRICT]), "REQUIRE_KEYS": "true", "GATEWAY_LOCAL_LIMITS": "true"}
+        strict = {"GATEWAY_PORT": str(self.ports[STRICT]), "REQUIRE_KEYS": "true"}
         modules = {
             WORKER: ("streams.worker", {}),
             GATEWAY: ("streams.gateway", {}),
@@ -163,7 +164,8 @@ class Stand:
             "HISTORY_PORT": self.ports[HISTORY],
             "WATCH_PORT": self.ports[WATCH],
             "TELEMETRY_SECONDS": self.speed.telemetry_seconds,
-            "CHECKPOINT_SECONDS": 0,
+            "CHECKPOINT_SECONDS": CHECKPOINT_SECONDS,
+            "GATEWAY_LOCAL_LIMITS": "true",
             "CHANNELS_FILE": self.folder / "channels.toml",
         }
         return ((PREFIX + name, str(value)) for name, value in values.items())

@@ -29,6 +29,7 @@ PICTURES: Final = (
 SEEN: Final = """return [...document.querySelectorAll('.chart-body:empty')]
   .every((body) => body.getBoundingClientRect().top > innerHeight)"""
 COLOURS_MAX: Final = 256
+FREQUENT_MAX: Final = 128
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 
 
@@ -91,22 +92,37 @@ def _unfilter(how: int, line: bytearray, above: bytearray, depth: int) -> None:
         line[index] = (line[index] + guess) & 255
 
 
+def _distance(one: bytes, other: bytes) -> int:
+    return sum((a - b) ** 2 for a, b in zip(one, other, strict=True))
+
+
+def _palette(counts: dict[bytes, int]) -> list[bytes]:
+    """Return the most frequent colours, and of the others those that are least like any: a small sign keeps its own."""
+    ordered = sorted(counts, key=lambda colour: -counts[colour])
+    palette, rest = ordered[:FREQUENT_MAX], ordered[FREQUENT_MAX:]
+    near = {colour: min(_distance(colour, known) for known in palette) for colour in rest}
+    while near and len(palette) < COLOURS_MAX:
+        chosen = max(near, key=lambda colour: near[colour])
+        palette.append(chosen)
+        del near[chosen]
+        for colour, before in near.items():
+            near[colour] = min(before, _distance(colour, chosen))
+    return palette
+
+
 def smaller(content: bytes) -> bytes:
-    """Return a picture with a palette of its most frequent colours: a page has few, and its size is a third then."""
+    """Return a picture with a palette: a page has few colours, and its size is a third then."""
     width, depth, lines = rows(content)
     pixels = [[line[place : place + 3] for place in range(0, len(line), depth)] for line in lines]
     counts: dict[bytes, int] = {}
     for row in pixels:
         for pixel in row:
             counts[pixel] = counts.get(pixel, 0) + 1
-    palette = sorted(counts, key=lambda colour: -counts[colour])[:COLOURS_MAX]
+    palette = _palette(counts)
     index = {colour: place for place, colour in enumerate(palette)}
     for colour in counts:
         if colour not in index:
-            index[colour] = min(
-                range(len(palette)),
-                key=lambda place: sum((a - b) ** 2 for a, b in zip(palette[place], colour, strict=True)),
-            )
+            index[colour] = min(range(len(palette)), key=lambda place: _distance(palette[place], colour))
     raw = b"".join(b"\0" + bytes(index[pixel] for pixel in row) for row in pixels)
     head = struct.pack(">IIBBBBB", width, len(lines), 8, 3, 0, 0, 0)
     parts = ((b"IHDR", head), (b"PLTE", b"".join(palette)), (b"IDAT", zlib.compress(raw, 9)), (b"IEND", b""))

@@ -68,6 +68,7 @@ def test_events_come_out_whole_however_the_text_was_cut(run: Run) -> None:
         # A CR may be half of an end, so the last event shows with what comes next.
         code = "const c = new module.EventCutter(); return [...value, ': x'].flatMap((piece) => c.cut(piece))"
         assert run("events", code, pieces) == expected
+        assert run("events", code, list(text)) == expected
 
     each()
 

@@ -49,6 +49,10 @@ export function layered(ids, edges) {
     way.push(edge.to);
     ways.set(edge, way);
   }
+  // What no edge touches stands where the most room is.
+  for (const id of layers.length ? alone : []) {
+    add(id, layers.reduce((least, row, layer) => (row.length < layers[least].length ? layer : least), 0), false);
+  }
   const found = { spots, layers, ways, loops, alone };
   order(found);
   straighten(found);
@@ -216,7 +220,7 @@ export function spread(wish, gaps) {
  */
 export function stacked(found, most) {
   const rows = found.layers.flatMap((layer) => {
-    const ids = layer.filter((spot) => !spot.dummy).map((spot) => spot.id);
+    const ids = layer.filter((spot) => !spot.dummy && !found.alone.includes(spot.id)).map((spot) => spot.id);
     const count = Math.ceil(ids.length / most);
     const each = Math.ceil(ids.length / Math.max(1, count));
     return Array.from({ length: count }, (_, index) => ids.slice(index * each, (index + 1) * each));

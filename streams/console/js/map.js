@@ -81,13 +81,17 @@ export class PipelineView {
     this.edges = new Map();
     for (const edge of map.edges) {
       const way = (narrow ? [edge.from, edge.to] : found.ways.get(edge) ?? [edge.from, edge.to]).map((id) => places.get(id));
-      const path = narrow ? pathDown(way) : pathAcross(way, height);
+      const path = narrow ? pathDown(way, places.values(), width) : pathAcross(way, height);
       if (path) {
         this.edges.set(`${edge.from}\u0000${edge.to}`, new EdgeView(path));
       }
     }
     // In the flow's order, so that Tab follows it.
-    const sorted = [...map.nodes].sort((one, other) => rank(found, one.id) - rank(found, other.id));
+    const rank = (/** @type {string} */ id) => {
+      const place = places.get(id);
+      return place ? (narrow ? place.y * width + place.x : place.x * height + place.y) : Infinity;
+    };
+    const sorted = [...map.nodes].sort((one, other) => rank(one.id) - rank(other.id));
     for (const node of sorted) {
       const place = places.get(node.id);
       if (place) {
@@ -98,13 +102,4 @@ export class PipelineView {
     this.nodesHost.replaceChildren(...[...this.nodes.values()].map((view) => view.root));
     this.nodes.get(focused ?? "")?.root.focus({ preventScroll: true });
   }
-}
-
-/**
- * @param {import("./layout.js").Layered} found
- * @param {string} id
- */
-function rank(found, id) {
-  const spot = found.spots.get(id);
-  return spot ? spot.layer * 1_000 + spot.order : 1e6 + found.alone.indexOf(id);
 }

@@ -89,7 +89,7 @@ export class OverviewView {
     this.tiles.p99.show(seconds(slowest?.p99), slowest?.p99 == null ? "" : `in ${slowest.hop}, median ${seconds(slowest.p50)}`);
     const waiting = metrics.queues.filter(([, lag]) => lag !== null);
     const longest = waiting.reduce((/** @type {any} */ most, each) => ((each[1] ?? 0) > (most?.[1] ?? 0) ? each : most), null);
-    this.tiles.lag.show(waiting.length ? short(waiting.reduce((sum, [, lag]) => sum + (lag ?? 0), 0)) : "–", longest ? `most in ${longest[0]}` : waiting.length ? "in no topic" : "");
+    this.tiles.lag.show(waiting.length ? short(waiting.reduce((sum, [, lag]) => sum + (lag ?? 0), 0)) : "–", longest ? `most in ${longest[0]}` : waiting.length ? "in all topics" : "");
     this.tiles.errors.show(metrics.errorRatio === null ? "–" : `${short(metrics.errorRatio * 100)}\u202f%`, "of what came in");
     const busiest = metrics.agents.reduce((/** @type {any} */ most, each) => ((each.utilisation ?? -1) > (most?.utilisation ?? -1) ? each : most), null);
     this.tiles.busy.show(busiest?.utilisation == null ? "–" : `${short(busiest.utilisation * 100)}\u202f%`, busiest?.hop ?? "");

@@ -38,32 +38,16 @@ export function placesWide(found, width) {
       ? { x: WIDE.pad + spot.layer * stepX, y: y + WIDE.height / 2, width: nodeWidth, height: 0 }
       : { x: WIDE.pad + spot.layer * stepX, y, width: nodeWidth, height: WIDE.height });
   }
-  // What no edge leads to stands where room is: below the first columns.
-  const perRow = Math.max(1, Math.floor((free + WIDE.gapX) / (nodeWidth + WIDE.gapX)));
-  const below = lowest ? lowest + WIDE.gapY : WIDE.pad;
-  const free0 = found.layers.length ? freeBelow(found, places, lowest) : null;
-  found.alone.forEach((id, index) => {
-    const column = index % perRow;
-    const y = free0 !== null && index === 0 ? free0 : below + Math.floor(index / perRow) * stepY;
-    places.set(id, { x: WIDE.pad + column * (columns > 1 && perRow <= columns ? stepX : nodeWidth + WIDE.gapX), y, width: nodeWidth, height: WIDE.height });
-    lowest = Math.max(lowest, y + WIDE.height);
-  });
+  if (!found.layers.length) {
+    // No edges at all: side by side.
+    const perRow = Math.max(1, Math.floor((free + WIDE.gapX) / (nodeWidth + WIDE.gapX)));
+    found.alone.forEach((id, index) => {
+      const y = WIDE.pad + Math.floor(index / perRow) * stepY;
+      places.set(id, { x: WIDE.pad + (index % perRow) * (nodeWidth + WIDE.gapX), y, width: nodeWidth, height: WIDE.height });
+      lowest = Math.max(lowest, y + WIDE.height);
+    });
+  }
   return { places, height: Math.ceil(lowest + WIDE.pad) };
-}
-
-/**
- * The lowest place of the first column, if nothing is near it.
- * @param {import("./layout.js").Layered} found
- * @param {Map<string, Place>} places
- * @param {number} lowest
- */
-function freeBelow(found, places, lowest) {
-  const y = lowest - WIDE.height;
-  const inWay = found.layers[0].some((spot) => {
-    const place = places.get(spot.id);
-    return place && place.y + place.height + WIDE.gapY > y;
-  });
-  return inWay ? null : y;
 }
 
 /**
@@ -124,11 +108,13 @@ export function pathAcross(way, height) {
 }
 
 /**
- * From above to below.
+ * From above to below; past other rows beside what stands there.
  * @param {(Place | undefined)[]} way
+ * @param {Iterable<Place>} all where nodes stand
+ * @param {number} width
  * @returns {string}
  */
-export function pathDown(way) {
+export function pathDown(way, all, width) {
   const [first, last] = [way[0], way.at(-1)];
   if (!first || !last) {
     return "";
@@ -136,6 +122,14 @@ export function pathDown(way) {
   const [x, to] = [first.x + first.width / 2, last.x + last.width / 2];
   const down = last.y > first.y;
   const [y, end] = [down ? first.y + first.height : first.y, down ? last.y : last.y + last.height];
+  const between = [...all].filter((place) => place.y > Math.min(first.y, last.y) + 1 && place.y < Math.max(first.y, last.y) - 1);
+  if (down && between.length) {
+    const left = Math.max(5, Math.min(...between.map((place) => place.x)) - 12);
+    const right = Math.min(width - 5, Math.max(...between.map((place) => place.x + place.width)) + 12);
+    const lane = to < (left + right) / 2 ? left : right;
+    const [turn, back] = [y + NARROW.gapY, end - NARROW.gapY];
+    return `M${x} ${y} C${x} ${y + 24} ${lane} ${turn - 24} ${lane} ${turn} V${back} C${lane} ${back + 24} ${to} ${end - 24} ${to} ${end}`;
+  }
   const bend = Math.max(14, Math.abs(end - y) / 2) * (down ? 1 : -1);
   return `M${x} ${y} C${x} ${y + bend} ${to} ${end - bend} ${to} ${end}`;
 }

@@ -3,7 +3,7 @@
 export const NODES_MAX = 80;
 export const EDGES_MAX = 240;
 export const CHARTS_MAX = 200;
-export const SERIES_MAX = 40;
+export const SERIES_MAX = 60;
 export const POINTS_MAX = 1_500;
 export const ALERTS_MAX = 500;
 export const CHANGES_MAX = 500;

@@ -225,6 +225,48 @@ def test_what_became_of_telling_is_written_down_and_what_tellers_keep_comes_back
     world.close()
 
 
+def test_one_that_is_stopped_while_it_writes_ends_that_and_tells_it_once() -> None:
+    world = World()
+    world.lag = 40
+    under_way = asyncio.Event()
+
+    class Slow(PlayedLog):
+        @override
+        async def write(self, records: Sequence[ToldChange | Became], state: State) -> None:
+            under_way.set()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            await super().write(records, state)
+
+    async def stopped() -> None:
+        async with asyncio.timeout(SECONDS):
+            world.turns = 1
+            task = asyncio.ensure_future(world.duty._serve(cast("Any", Slow(world.topic))))
+            await under_way.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    world.loop.run_until_complete(stopped())
+    assert [one.to for one in world.noting.heard] == ["firing"]
+    world.begin()
+    world.serve(2)
+    assert [one.number for one in world.noting.heard] == [1]
+    world.close()
+
+
+def test_what_was_raised_is_shown_before_the_first_check() -> None:
+    world = World()
+    world.lag = 40
+    world.serve(1)
+    shown = world.duty
+    world.begin = lambda: None  # type: ignore[method-assign]  # the process is looked at before it is gone
+    world.serve(0)
+    assert world.duty is shown
+    assert [alert.alert for alert in shown.active] == [LAG.name]
+    world.close()
+
+
 def test_nothing_is_written_while_nothing_happens() -> None:
     world = World()
     world.serve(30)

@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from processors.alerting.rule import Rule
 from processors.alerting.settings import Override, Silence
 from processors.telemetry import catalogue
 from processors.telemetry.samples import Sample
@@ -55,8 +56,8 @@ class Noting:
         self.heard.append(change)
 
 
-def watch_of(settings: Settings, kafka: str, noting: Noting) -> Watch:
-    return Watch(settings, kafka, Metrics(), Aboard(make_teller=lambda *_: Tellers((noting,)), rules=RULES))
+def watch_of(settings: Settings, kafka: str, noting: Noting, rules: tuple[Rule, ...] = (LAG,)) -> Watch:
+    return Watch(settings, kafka, Metrics(), Aboard(make_teller=lambda *_: Tellers((noting,)), rules=rules))
 
 
 async def in_charge(watch: Watch) -> None:
@@ -239,7 +240,11 @@ async def test_a_second_watch_stands_by_shows_the_same_and_takes_over(kafka: str
 
 
 async def test_alerts_of_tenants_are_shown_and_told_to_their_tenant_only(kafka: str, unique: str) -> None:
-    async with place(kafka, unique) as here, Telling(here, worker), watch_of(here.settings, kafka, Noting()) as watch:
+    async with (
+        place(kafka, unique) as here,
+        Telling(here, worker),
+        watch_of(here.settings, kafka, Noting(), RULES) as watch,
+    ):
         await here.decide(Override(OF_TENANTS.name, "acme", 0.5, now_ms()))
 
         async def raised() -> bool:
