@@ -130,6 +130,7 @@ def test_shortcuts_are_listed_and_work_and_can_be_turned_off(page: Page) -> None
     _press(page, "2")
     assert "#/charts" not in page.driver.current_url, "behind a dialog nothing happens"
     _press(page, Keys.ESCAPE)
+    page.until(lambda: page.find("#help").get_attribute("open") is None)
     _press(page, "2")
     page.expect("h1", "Charts")
     _press(page, "r")
