@@ -17,6 +17,12 @@ _failed: Final = f'{metrics.SIGNALS.name}{{outcome=~"{one_of(FAILED)}"}}'
 _ended: Final = f'{metrics.SIGNALS.name}{{outcome=~"{one_of(ENDED)}"}}'
 _dead: Final = f'{metrics.SIGNALS.name}{{outcome="{Outcome.DEAD.value}"}}'
 
+
+def _named(outcomes: tuple[Outcome, ...]) -> str:
+    """Return what was counted for tenants with a label: the rest is many, and records of nobody's are among it."""
+    return f'{metrics.SIGNALS.name}{{outcome=~"{one_of(outcomes)}",tenant!="{metrics.OTHER_TENANTS}"}}'
+
+
 RULES: Final = (
     Rule(
         name="FailureRate",
@@ -33,7 +39,7 @@ RULES: Final = (
     ),
     Rule(
         name="TenantFailureRate",
-        signal=share(_failed, _ended, by="tenant", window="1m", least=RECORDS_MIN),
+        signal=share(_named(FAILED), _named(ENDED), by="tenant", window="1m", least=RECORDS_MIN),
         threshold=Threshold(0.5, "percentunit", least=0.001, most=1, per_tenant=True),
         severity=Severity.WARNING,
         summary="More of a tenant's records fail than are handled.",

@@ -54,6 +54,7 @@ CASES: Final = (
         (at(200, "0.8", tenant="acme"), at(300, "0.8", tenant="acme")),
         thresholds={"bolt": "0.9+0x40"},
     ),
+    quiet("TenantFailureRate", "records of nobody's fail", _ends("0+0x40", "0+10x40", tenant="_other"), 100, 300),
     quiet("TenantFailureRate", "each fails now and then", _ends("0+50x40", "0+10x40"), 100, 300),
     Case(
         "DeadLetters",
