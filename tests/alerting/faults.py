@@ -76,8 +76,8 @@ async def suspended_tenant(stand: Stand) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def rejected_directives(stand: Stand) -> AsyncIterator[None]:
-    """Somebody asks for what there is not, once a second."""
-    async with _while_running(lambda: stand.traffic.directive(HEALTHY, "hopline.no.such", {}), 1.0):
+    """Somebody asks for what there is not, several times a second."""
+    async with _while_running(lambda: stand.traffic.directive(HEALTHY, "hopline.no.such", {}), 0.2):
         yield
 
 

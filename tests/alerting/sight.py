@@ -11,6 +11,7 @@ import aiohttp
 
 from alerts.catalogue import BY_NAME
 from alerts.series.catalogue import UNCEASING
+from alerts.workers import UP
 from tests.alerting.receiver import BUILT_IN, PROMETHEUS, told_apart
 from tests.alerting.stand import Stand
 
@@ -55,13 +56,16 @@ class Sight:
     def condition_seconds(self, engine: str, alert: str, heard_seconds: float) -> float | None:
         """Return since when the condition held for an alert that an engine told of, as the quicker engine saw it.
 
-        A condition that ended and began again counts from when it began again.
+        A condition that ended and began again counts from when it began again. That a process is down each engine finds
+        out in its own way: Prometheus at its next scrape, the built-in one after ten seconds of silence.
         """
         waits = BY_NAME[alert].for_seconds
         before = [one for one in self.began.get((engine, alert), ()) if one + waits <= heard_seconds]
         if not before:
             return None
         own = max(before)
+        if f"{UP}{{" in BY_NAME[alert].signal:
+            return own
         both = (one for (_, name), moments in self.began.items() if name == alert for one in moments)
         return min(one for one in both if own - SAME_SECONDS <= one <= own)
 

@@ -106,7 +106,13 @@ def test_live_and_other_rules_are_all_rules() -> None:
 
 def test_a_condition_that_began_again_counts_from_then(tmp_path: Path) -> None:
     sight = Sight(Stand(tmp_path, FAST))
-    sight.began = {(PROMETHEUS, "WorkerDown"): {100.0, 160.0}, (BUILT_IN, "WorkerDown"): {98.0, 158.0, 300.0}}
-    assert sight.condition_seconds(PROMETHEUS, "WorkerDown", 221.0) == 158.0
-    assert sight.condition_seconds(PROMETHEUS, "WorkerDown", 161.0) == 98.0
+    sight.began = {(PROMETHEUS, "EventLoopLate"): {100.0, 160.0}, (BUILT_IN, "EventLoopLate"): {98.0, 158.0, 300.0}}
+    assert sight.condition_seconds(PROMETHEUS, "EventLoopLate", 221.0) == 158.0
+    assert sight.condition_seconds(PROMETHEUS, "EventLoopLate", 161.0) == 98.0
     assert sight.condition_seconds(PROMETHEUS, "LagHigh", 161.0) is None
+
+
+def test_that_a_process_is_down_each_engine_sees_for_itself(tmp_path: Path) -> None:
+    sight = Sight(Stand(tmp_path, FAST))
+    sight.began = {(PROMETHEUS, "WorkerDown"): {100.0}, (BUILT_IN, "WorkerDown"): {110.0}}
+    assert sight.condition_seconds(BUILT_IN, "WorkerDown", 171.0) == 110.0
