@@ -4,6 +4,7 @@ import asyncio
 import time
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 import aiohttp
@@ -25,6 +26,8 @@ from streams.metrics import Metrics
 from streams.settings import Settings
 from streams.telemetry import LaneObserver
 from streams.telling import Changes, Telling
+from streams.tracing import Tracer
+from streams.tracing.exporters import FileExporter
 
 TENANTS: Final = 10_000
 TRACED_PERCENT: Final = 1
@@ -94,6 +97,10 @@ async def run(options: Options) -> Result:
     pair: tuple[Contender, Contender] = (on, off)
     rounds: dict[str, list[Round]] = {"on": [], "off": []}
     async with ground(options) as where:
+        micro = [
+            _per_record_us(replace(work, tenants=TENANTS), where.folder / "micro.jsonl")
+            for _ in range(1 if options.quick else ROUNDS_MICRO)
+        ]
         for one in pair:
             await one.prepare(where)
         for number in range(options.count):
@@ -101,7 +108,6 @@ async def run(options: Options) -> Result:
                 rounds[one.name].append(await one.turn(where, number))
     rates = {name: [one.rate.per_second for one in turns] for name, turns in rounds.items()}
     found = spread(ratios(rates["on"], rates["off"]))
-    micro = [_per_record_us(replace(work, tenants=TENANTS)) for _ in range(1 if options.quick else ROUNDS_MICRO)]
     return {
         "ratio_on_off": found["median"],
         "us_per_hop": spread([one["us"] for one in micro])["median"],
@@ -112,7 +118,7 @@ async def run(options: Options) -> Result:
             "text": "the lane's work; on: metrics scraped and told each second, events, spans of sampled signals",
             "tenants": work.tenants,
             "traced_percent": TRACED_PERCENT,
-            "us_per_hop": "what observer and teller do for a commit, by the records that its hops met",
+            "us_per_hop": "what observer, teller and tracer do for a commit, by the records that its hops met",
         },
         "rounds": options.count,
         "scrapes": on.scrapes,
@@ -121,12 +127,13 @@ async def run(options: Options) -> Result:
     }
 
 
-def _per_record_us(work: Work) -> dict[str, float]:
+def _per_record_us(work: Work, spans: Path) -> dict[str, float]:
     """Return what telling of a record costs in this process: commits of many tenants, observed, sampled, told."""
     commits = _commits(work)
     metrics = Metrics()
     telling = Telling(Settings(), "127.0.0.1:9", metrics, job="bench", port=1)
-    observer = LaneObserver(metrics, None, telling)
+    tracer = Tracer([("a file", FileExporter(spans))], metrics, job="bench", instance="1", group="bench")
+    observer = LaneObserver(metrics, tracer, telling)
     changes = Changes(metrics)
     took = Took(5.0, 5.0, {"ingest": 4.0, "directives": 0.1})
     # Of this process alone: what else the machine does is no part of it.
@@ -135,6 +142,8 @@ def _per_record_us(work: Work) -> dict[str, float]:
         observer.began(0, {topics.SIGNALS_IN: commit.records})
         observer.committed(0, commit, took)
     changes.next()
+    # Writing the spans is a part of it, though another thread does it.
+    tracer.close()
     seconds = time.process_time() - began
     met = sum(sum(commit.came.values()) for commit in commits)
     return {"us": seconds * 1e6 / met, "series": changes.series}

