@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from processors.state import Overlay
 from processors.telemetry.event import Event, Told, Value, told
-from processors.telemetry.trace import NOTED_MAX, Span
+from processors.telemetry.trace import NOTED_MAX, SLOW_NOTED_MAX, Span
 from processors.vocabulary import headers as names
 from processors.vocabulary.reasons import Reason
 from processors.vocabulary.record import Header, Record
@@ -92,6 +92,8 @@ class Step:
     """By hop: how late each was that fell due."""
     spans_noted: int = 0
     """Of them, those that nobody sampled."""
+    spans_slow: int = 0
+    """Signals that nobody sampled and that are slow, whether there is room for them or not."""
     spans_dropped: int = 0
     slow_before_ms: int = 0
     """A record that entered the log before this is slow."""
@@ -131,9 +133,11 @@ class Step:
             told(event, self.now_ms, measurements, metadata, hop=hop, lane=self.lane, tenant=tenant, id=id)
         )
 
-    def may_note(self) -> bool:
+    def may_note(self, *, slow: bool = False) -> bool:
         """Tell whether there is room for a span that nobody sampled; count it either way."""
-        if self.spans_noted < NOTED_MAX:
+        if slow:
+            self.spans_slow += 1
+        if self.spans_noted < NOTED_MAX and not (slow and self.spans_slow > SLOW_NOTED_MAX):
             self.spans_noted += 1
             return True
         self.spans_dropped += 1

@@ -263,7 +263,7 @@ def _traced(
 
 def _note(step: Step, found: tuple[str, Record], signal: Signal, member: bytes, why: trace.Why, replay: str) -> None:
     """Note a span of a signal that nobody sampled, if there is room. What it hands on stays as it is."""
-    if step.may_note():
+    if step.may_note(slow=why is trace.Why.SLOW):
         traceparent = spans.unsampled(signal, member)
         step.spans.append(spans.processed(HOP, traceparent, found, signal, step.now_ms, why=why, replay=replay))
 

@@ -17,6 +17,8 @@ from processors.vocabulary.signal import PREFIX, Absent, Mode, Scalar, Signal, a
 TRACEPARENT: Final = "traceparent"
 SPANS_MAX: Final = 1_000
 """Spans of one batch. More sampled signals than that are counted, not told one by one."""
+SLOW_NOTED_MAX: Final = 1
+"""Of one batch: signals that are traced for being slow alone. After an outage all are, and one is like the other."""
 NOTED_MAX: Final = 10
 """Of them, those that nobody sampled: failures, what was slow, what was replayed. A flood of such must cost little."""
 ERROR_CHARACTERS_MAX: Final = 256
