@@ -21,7 +21,7 @@ from tests.alerting.verdict import Verdict
 def main(arguments: list[str] | None = None) -> int:
     """Run, print one JSON object as the last line, and return 0 only if every bound holds."""
     parser = argparse.ArgumentParser(prog="python -m tests.alerting", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few faults only, of a minute or so")
+    parser.add_argument("--quick", action="store_true", help="two faults only: some four minutes instead of twenty")
     parser.add_argument("--json", action="store_true", help="print nothing but the JSON object")
     parser.add_argument("--keep", action="store_true", help="keep data and logs")
     parser.add_argument("--prometheus-only", action="store_true", help="without the built-in engine")
