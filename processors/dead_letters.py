@@ -63,7 +63,6 @@ def _write(
         reason = verdict.reason.value
         step.spans.append(spans.dead(hop, found, step.now_ms, tenant=tenant, reason=reason, stack=verdict.stack))
     step.count(hop, tenant, Outcome.DEAD)
-    step.reasons[verdict.reason] = step.reasons.get(verdict.reason, 0) + 1
     told = step.dead.get(of := (hop, tenant, verdict.reason, topic))
     if told is None:
         step.dead[of] = [1, record.offset, record.offset]

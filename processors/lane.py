@@ -66,7 +66,6 @@ class Commit:
     """State changes; the lane's position is among them, so restored state knows what it has applied."""
     journal: bytes
     tally: Mapping[tuple[str, Outcome], Mapping[str, int]]
-    reasons: Mapping[Reason, int]
     handled_ms: Sequence[int]
     due_ms: int | None
     records: int
@@ -184,13 +183,14 @@ def finish(settings: LaneSettings, last: Position, step: Step, batch: Batch) -> 
         if topic in batch.next_offsets
     )
     count = sum(map(len, batch.records.values()))
+    came = _came(settings, step, batch)
     after = replace(
         last,
         applied=applied,
         now_ms=step.now_ms,
         sequence=step.sequence,
         backlog={topic: waiting for topic, waiting in step.backlog.items() if waiting},
-        ledger=_ledger(settings, last, step, batch),
+        ledger=_ledger(last, step, came),
     )
     changes = step.overlay.changes
     changes[POSITION_KEY] = position.pack(after, settings.write_format)
@@ -208,13 +208,12 @@ def finish(settings: LaneSettings, last: Position, step: Step, batch: Batch) -> 
         changes=changes,
         journal=journal.pack(entry),
         tally=step.tally,
-        reasons=step.reasons,
         handled_ms=step.handled_ms,
         due_ms=step.due_ms,
         records=count,
         spans=step.spans,
         told=_told(step),
-        came=_came(settings, step, batch),
+        came=came,
         dead=step.dead,
         ended=step.ended,
         late_ms=step.late_ms,
@@ -243,11 +242,11 @@ def _told(step: Step) -> Sequence[Told]:
     return step.told
 
 
-def _ledger(settings: LaneSettings, last: Position, step: Step, batch: Batch) -> Mapping[str, int]:
+def _ledger(last: Position, step: Step, came: Mapping[str, int]) -> Mapping[str, int]:
     ledger = dict(last.ledger)
-    for hop, came in _came(settings, step, batch).items():
-        if came:
-            ledger[f"{hop}/{IN}"] = ledger.get(f"{hop}/{IN}", 0) + came
+    for hop, count in came.items():
+        if count:
+            ledger[f"{hop}/{IN}"] = ledger.get(f"{hop}/{IN}", 0) + count
     for (name, outcome), tenants in step.tally.items():
         term = f"{name}/{outcome}"
         ledger[term] = ledger.get(term, 0) + sum(tenants.values())

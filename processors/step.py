@@ -77,7 +77,6 @@ class Step:
     """For each topic how many of the lane's own outputs wait to be read back."""
     tally: dict[tuple[str, Outcome], dict[str, int]] = field(default_factory=dict)
     """By hop and outcome: for each tenant how many records."""
-    reasons: dict[Reason, int] = field(default_factory=dict)
     handled_ms: list[int] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)

@@ -63,24 +63,22 @@ class TenantLabels:
         self._most = most
         self._active = ActiveTenants(most)
         self._forget = forget
-        self._named: frozenset[str] = frozenset()
         self._commits = 0
         self._ranked_seconds = -RANK_SECONDS
 
     def named(self, tenants: Mapping[str, int]) -> dict[str, int]:
         """Return those that have a label; looks at no more of them than there are labels."""
-        return {tenant: tenants[tenant] for tenant in self._named if tenant in tenants}
+        return {tenant: tenants[tenant] for tenant in self._active.named if tenant in tenants}
 
     def look(self, tenants: Mapping[str, int], now_seconds: float) -> None:
         """Now and then see who is active. As long as there is room for more, more often."""
         self._commits += 1
-        if self._commits % COUNT_EVERY and len(self._named) >= self._most:
+        if self._commits % COUNT_EVERY and len(self._active.named) >= self._most:
             return
         self._active.count(dict(nlargest(COUNTED_MAX, tenants.items(), key=itemgetter(1))))
-        if now_seconds - self._ranked_seconds >= RANK_SECONDS or len(self._named) < self._most:
+        if now_seconds - self._ranked_seconds >= RANK_SECONDS or len(self._active.named) < self._most:
             self._ranked_seconds = now_seconds
             gone = self._active.rank()
-            self._named = self._active.named
             if gone:
                 self._forget(gone)
 

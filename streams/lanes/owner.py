@@ -247,7 +247,6 @@ class LaneOwner:
             changes=changes,
             journal=b"",
             tally={},
-            reasons={},
             handled_ms=(),
             due_ms=self.due_ms,
             records=0,

@@ -27,7 +27,6 @@ def commit_of(outputs: dict[tuple[str, int], list[Output]]) -> Commit:
         changes={POSITION_KEY: b"x"},
         journal=b"j",
         tally={},
-        reasons={},
         handled_ms=(),
         due_ms=None,
         records=1,

@@ -184,7 +184,8 @@ def test_each_tenant_is_counted_for_itself() -> None:
     assert (a.handled, a.duplicates, a.dead) == (2, 3, 0)
     assert (b.handled, b.duplicates, b.dead, b.commands) == (0, 0, 3, 1)
     assert (c.handled, c.duplicates, c.dead) == (1, 1, 0)
-    assert first.reasons == {Reason.TENANT_SUSPENDED: 2}
+    dead = {(hop, tenant, reason): count for (hop, tenant, reason, _), (count, *_) in first.dead.items()}
+    assert dead == {("ingest", "b", Reason.TENANT_SUSPENDED): 2}
     letters = [headers for _, _, headers in lane.outputs(topics.DEAD_LETTERS)]
     assert {letter[names.DEAD_TENANT] for letter in letters} == {b"b"}
 

@@ -43,7 +43,6 @@ def commit(*spans: Any, dropped: int = 0, sequence: int = 7) -> Commit:
         changes={},
         journal=b"",
         tally={},
-        reasons={},
         handled_ms=(),
         due_ms=None,
         records=20,
