@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
@@ -57,12 +57,41 @@ async def leave(consumer: AIOKafkaConsumer) -> None:
         log.info("could not leave the group in good order: %s: %s", type(error).__name__, error)
 
 
+def member(settings: Settings, bootstrap: str, group: str, assignor: Any) -> AIOKafkaConsumer:
+    """Return a consumer that is in a group to learn what it is given, and reads nothing of it."""
+    timeout_ms = settings.session_timeout_ms
+    return AIOKafkaConsumer(
+        **settings.cluster(bootstrap).client_options(),
+        group_id=f"{settings.topic_prefix}{settings.application}-{group}",
+        enable_auto_commit=False,
+        session_timeout_ms=timeout_ms,
+        rebalance_timeout_ms=timeout_ms,
+        heartbeat_interval_ms=min(1_000, timeout_ms // 5),
+        max_poll_interval_ms=300_000,
+        partition_assignment_strategy=[assignor],
+        auto_offset_reset="latest",
+        max_partition_fetch_bytes=1_024,
+    )
+
+
+async def stay(consumer: AIOKafkaConsumer) -> None:
+    """Be a member until cancelled; raises what aiokafka does when the group is lost."""
+    async with asyncio.timeout(START_SECONDS_MAX):
+        await consumer.start()
+    while True:
+        # Paused anew after each assignment, so that nothing is fetched; polled, so that the group sees us live.
+        assigned = consumer.assignment()
+        if assigned - consumer.paused():
+            consumer.pause(*assigned)
+        await consumer.getmany(timeout_ms=POLL_MS, max_records=1)
+
+
 class Membership:
     """A member of the group in which the workers divide the lanes."""
 
     def __init__(self, settings: Settings, bootstrap: str) -> None:
         self._settings = settings
-        self._client = settings.cluster(bootstrap).client_options()
+        self._bootstrap = bootstrap
         self._lanes: frozenset[int] = frozenset()
         self._changed = asyncio.Event()
         self.settled = False
@@ -85,14 +114,12 @@ class Membership:
     async def run(self) -> None:
         """Stay a member until cancelled; come back after errors."""
         while True:
-            consumer = self._consumer()
+            consumer = member(self._settings, self._bootstrap, "lanes", StickyPartitionAssignor)
             try:
                 consumer.subscribe(
                     [self._settings.topics.physical(MEMBERSHIP)], listener=_Listener(self._revoked, self._assigned)
                 )
-                async with asyncio.timeout(START_SECONDS_MAX):
-                    await consumer.start()
-                await self._stay(consumer)
+                await stay(consumer)
             except (KafkaError, TimeoutError, OSError) as error:
                 log.warning("out of the group, coming back: %s: %s", type(error).__name__, error)
             finally:
@@ -100,27 +127,3 @@ class Membership:
                 await leave(consumer)
                 await stop_within(consumer, LEAVE_SECONDS_MAX)
             await asyncio.sleep(RESTART_SECONDS)
-
-    async def _stay(self, consumer: AIOKafkaConsumer) -> None:
-        while True:
-            # Paused anew after each assignment, so that nothing is fetched; polled, so that the
-            # group sees that we live.
-            assigned = consumer.assignment()
-            if assigned - consumer.paused():
-                consumer.pause(*assigned)
-            await consumer.getmany(timeout_ms=POLL_MS, max_records=1)
-
-    def _consumer(self) -> AIOKafkaConsumer:
-        timeout_ms = self._settings.session_timeout_ms
-        return AIOKafkaConsumer(
-            **self._client,
-            group_id=f"{self._settings.topic_prefix}{self._settings.application}-lanes",
-            enable_auto_commit=False,
-            session_timeout_ms=timeout_ms,
-            rebalance_timeout_ms=timeout_ms,
-            heartbeat_interval_ms=min(1_000, timeout_ms // 5),
-            max_poll_interval_ms=300_000,
-            partition_assignment_strategy=[StickyPartitionAssignor],
-            auto_offset_reset="latest",
-            max_partition_fetch_bytes=1_024,
-        )

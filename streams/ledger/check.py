@@ -101,10 +101,13 @@ class LedgerCheck:
                 self._checked.of(hop, str(lane)).set(0)
 
     @classmethod
-    def of(cls, settings: Settings, bootstrap: str, metrics: Metrics = PROCESS) -> "LedgerCheck":
+    def of(
+        cls, settings: Settings, bootstrap: str, metrics: Metrics = PROCESS, *, told: Told | None = None
+    ) -> "LedgerCheck":
         """Return the check of a cluster as settings have it; it notes in the data folder how far it is."""
         path = settings.data_dir / bookmark.FILE
-        return cls(settings.cluster(bootstrap), settings.topics, settings.lanes, metrics=metrics, path=path)
+        kafka = settings.cluster(bootstrap)
+        return cls(kafka, settings.topics, settings.lanes, metrics=metrics, path=path, told=told)
 
     async def run(self) -> None:
         """Check until cancelled, whatever Kafka does."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from aiokafka.structs import TopicPartition
 
@@ -60,6 +60,14 @@ TRANSACTIONAL: Final = (
 _NEEDED: Final = frozenset((*TRANSACTIONAL, names.REPLAYS))
 
 
+SaysAway: TypeAlias = Callable[[float], None]
+"""Hears that Kafka is not reached, and since how many seconds."""
+
+
+def _nobody(_: float) -> None:
+    """Hear nothing."""
+
+
 class Prober:
     """A background part: `run()` until it is cancelled."""
 
@@ -71,7 +79,7 @@ class Prober:
         *,
         data_dir: Path | None = None,
         metrics: Metrics = PROCESS,
-        away: Callable[[float], None] = lambda _: None,
+        away: SaysAway = _nobody,
     ) -> None:
         self._says_away = away
         self.looks = 0
@@ -95,10 +103,12 @@ class Prober:
         self._set_up(metrics)
 
     @classmethod
-    def of(cls, settings: Settings, bootstrap: str, metrics: Metrics = PROCESS) -> "Prober":
+    def of(
+        cls, settings: Settings, bootstrap: str, metrics: Metrics = PROCESS, *, away: SaysAway = _nobody
+    ) -> "Prober":
         """Return the prober of a cluster as settings have it."""
         kafka = settings.cluster(bootstrap)
-        return cls(kafka, settings.topics, settings.lanes, data_dir=settings.data_dir, metrics=metrics)
+        return cls(kafka, settings.topics, settings.lanes, data_dir=settings.data_dir, metrics=metrics, away=away)
 
     def _set_up(self, metrics: Metrics) -> None:
         self._lag_records = metrics.gauge(catalogue.PROBE_LAG_RECORDS)

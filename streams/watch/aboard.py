@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Final
 
 from processors.telemetry import catalogue
 from streams import alert_rules
@@ -23,10 +22,6 @@ from streams.watch.words import Became
 log = logging.getLogger(__name__)
 
 
-LEDGER: Final = "watch/ledger.json"
-"""Below data_dir: how far the check of the ledger is."""
-
-
 def aboard(settings: Settings, bootstrap: str, metrics: Metrics) -> Aboard:
     """Return all of it as settings say. Raises `SettingsError` or `ChannelsError` if they are wrong."""
     load(settings.channels_file, application=settings.application)
@@ -41,11 +36,9 @@ def aboard(settings: Settings, bootstrap: str, metrics: Metrics) -> Aboard:
 
 def _parts(settings: Settings, bootstrap: str, metrics: Metrics, voice: Voice) -> tuple[Part, ...]:
     """Return what runs in the background: in each watch, for what a part shows must not go stale in one."""
-    kafka, topics, lanes = settings.cluster(bootstrap), settings.topics, settings.lanes
-    path = settings.data_dir / LEDGER
     return (
-        LedgerCheck(kafka, topics, lanes, metrics=metrics, path=path, told=voice.found),
-        Prober(kafka, topics, lanes, data_dir=settings.data_dir, metrics=metrics, away=voice.away),
+        LedgerCheck.of(settings, bootstrap, metrics, told=voice.found),
+        Prober.of(settings, bootstrap, metrics, away=voice.away),
     )
 
 

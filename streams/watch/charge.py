@@ -19,16 +19,12 @@ from aiokafka.errors import KafkaError
 from typing_extensions import override
 
 from processors.vocabulary import topics as names
-from streams.lanes.membership import leave
+from streams.lanes.membership import LEAVE_SECONDS_MAX, RESTART_SECONDS, leave, member, stay
 from streams.lanes.writer import stop_within
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
 
-POLL_MS: Final = 500
-START_SECONDS_MAX: Final = 30.0
-LEAVE_SECONDS_MAX: Final = 5.0
-RESTART_SECONDS: Final = 1.0
 _VERSION: Final = 0
 
 
@@ -80,7 +76,7 @@ class Charge:
 
     def __init__(self, settings: Settings, bootstrap: str) -> None:
         self._settings = settings
-        self._client = settings.cluster(bootstrap).client_options()
+        self._bootstrap = bootstrap
         self._changed = asyncio.Event()
         self.held = False
         """Whether it is in charge, as far as it has heard."""
@@ -103,13 +99,13 @@ class Charge:
     async def run(self) -> None:
         """Stay in the group until cancelled; come back after errors."""
         while True:
-            consumer = self.consumer = self._consumer()
+            # Who comes back after having been away is the youngest.
+            oldest = Oldest(time.time_ns())
+            consumer = self.consumer = member(self._settings, self._bootstrap, "watch", oldest)
             listener = _Listener(self)
             try:
                 consumer.subscribe([self._settings.topics.physical(names.ALERTS)], listener=listener)
-                async with asyncio.timeout(START_SECONDS_MAX):
-                    await consumer.start()
-                await self._stay(consumer)
+                await stay(consumer)
             except (KafkaError, TimeoutError, OSError) as error:
                 log.warning("out of the group of watches, coming back: %s: %s", type(error).__name__, error)
             finally:
@@ -119,27 +115,3 @@ class Charge:
                 await leave(consumer)
                 await stop_within(consumer, LEAVE_SECONDS_MAX)
             await asyncio.sleep(RESTART_SECONDS)
-
-    async def _stay(self, consumer: AIOKafkaConsumer) -> None:
-        while True:
-            # Paused anew after each assignment, so that nothing is fetched; polled, so that the group sees us live.
-            assigned = consumer.assignment()
-            if assigned - consumer.paused():
-                consumer.pause(*assigned)
-            await consumer.getmany(timeout_ms=POLL_MS, max_records=1)
-
-    def _consumer(self) -> AIOKafkaConsumer:
-        timeout_ms = self._settings.session_timeout_ms
-        return AIOKafkaConsumer(
-            **self._client,
-            group_id=f"{self._settings.topic_prefix}{self._settings.application}-watch",
-            enable_auto_commit=False,
-            session_timeout_ms=timeout_ms,
-            rebalance_timeout_ms=timeout_ms,
-            heartbeat_interval_ms=min(1_000, timeout_ms // 5),
-            max_poll_interval_ms=300_000,
-            # Who comes back after having been away is the youngest.
-            partition_assignment_strategy=[Oldest(time.time_ns())],
-            auto_offset_reset="latest",
-            max_partition_fetch_bytes=1_024,
-        )
