@@ -132,7 +132,7 @@ def verdict(folder: Path, seeds: range) -> tuple[bool, str]:
             "for": f"{made.for_seconds}s",
             **({"keep_firing_for": f"{made.keep_seconds}s"} if made.keep_seconds else {}),
             "labels": {"severity": made.severity.value},
-            "annotations": {"description": made.description},
+            "annotations": {"description": made.words},
         }
         rules.append(
             one if made.keep_seconds else {key: value for key, value in one.items() if key != "keep_firing_for"}
