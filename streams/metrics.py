@@ -108,6 +108,16 @@ class Histogram:
             at = upto
         self.counts[-1] += len(values) - at
 
+    def observe_since(self, sorted_ms: Sequence[int], now_ms: float) -> None:
+        """Count in seconds how long ago each moment was, the earliest first: no number is made for each of them."""
+        earlier = len(sorted_ms)
+        for index, bound in enumerate(self._bounds):
+            upto = bisect_left(sorted_ms, now_ms - bound * 1_000, 0, earlier)
+            self.counts[index] += earlier - upto
+            earlier = upto
+        self.counts[-1] += earlier
+        self.sum += (now_ms * len(sorted_ms) - sum(sorted_ms)) / 1_000
+
     def observe_counts(self, counts: Sequence[int], total: float) -> None:
         """Add values that were put into these very buckets before, and their sum."""
         if len(counts) != len(self.counts):

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from heapq import nlargest
 from operator import itemgetter
@@ -211,17 +212,16 @@ class LaneObserver:
         if not commit.handled_ms:
             return
         flow = "ingest"
-        ages = [(now_ms - written) / 1_000 for written in commit.handled_ms]
+        written_ms = sorted(commit.handled_ms)
         end_to_end = self._end_to_end.of(flow)
-        end_to_end.observe_many(ages)
-        waited = (took.committed_ms + took.stepped_ms) / 1_000
-        self._queue_wait.of(flow).observe_many([age - waited for age in ages])
+        end_to_end.observe_since(written_ms, now_ms)
+        self._queue_wait.of(flow).observe_since(written_ms, now_ms - took.committed_ms - took.stepped_ms)
         for span in commit.spans:
             if span.topic == topics.SIGNALS_IN and not span.error:
                 end_to_end.exemplify((now_ms - span.began_ms) / 1_000, span.trace_id, now_ms / 1_000)
-        worst = max(ages)
+        worst = (now_ms - written_ms[0]) / 1_000
         if worst > self._slow_seconds:
-            slow = sum(age > self._slow_seconds for age in ages)
+            slow = bisect_left(written_ms, now_ms - self._slow_seconds * 1_000)
             self._slow.of(flow).inc(slow)
             self._tells.tell(told(events.HOP_SLOW, int(now_ms), {"count": slow, "seconds": worst}, hop=flow, lane=lane))
 

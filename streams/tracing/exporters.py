@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import msgspec
 from opentelemetry.sdk.resources import SERVICE_NAME
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanContext, SpanKind
 from typing_extensions import override
+
+from processors.vocabulary.timestamps import rfc3339
 
 TIMEOUT_SECONDS: Final = 4.0
 """Of one request; within it nothing else is sent to the same place."""
@@ -19,6 +22,8 @@ FILE_BYTES_MAX: Final = 256 * 1_048_576
 """A file that is larger is not written on: spans are lost, and counted, until somebody moves it away."""
 TAG_CHARACTERS_MAX: Final = 4_096
 _NS_PER_US: Final = 1_000
+_NS_PER_MS: Final = 1_000_000
+_LINES: Final = msgspec.json.Encoder()
 _DONE: Final = range(200, 300)
 _KINDS: Final = {
     SpanKind.SERVER: "SERVER",
@@ -37,13 +42,47 @@ class FileExporter(SpanExporter):
     @override
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """See `SpanExporter.export`. Raises `OSError`."""
-        # Without an indent it is one line, and Python's encoder in C: a tenth of the time.
-        text = "".join(f"{span.to_json(indent=None)}\n" for span in spans)
-        with self._path.open("a", encoding="utf-8") as file:
+        lines = _LINES.encode_lines(map(line, spans))
+        with self._path.open("ab") as file:
             if file.tell() > FILE_BYTES_MAX:
                 raise OSError(f"{self._path} has more than {FILE_BYTES_MAX} bytes; move it away")
-            file.write(text)
+            file.write(lines)
         return SpanExportResult.SUCCESS
+
+
+def line(span: ReadableSpan) -> dict[str, Any]:
+    """Return a span as OpenTelemetry's `to_json` has it, which takes eight times as long."""
+    status: dict[str, Any] = {"status_code": span.status.status_code.name}
+    if span.status.description:
+        status["description"] = span.status.description
+    return {
+        "name": span.name,
+        "context": _context(span.context),
+        "kind": str(span.kind),
+        "parent_id": f"0x{span.parent.span_id:016x}" if span.parent is not None else None,
+        "start_time": _moment(span.start_time or 0),
+        "end_time": _moment(span.end_time or 0),
+        "status": status,
+        "attributes": dict(span.attributes or {}),
+        "events": [
+            {"name": event.name, "timestamp": _moment(event.timestamp), "attributes": dict(event.attributes or {})}
+            for event in span.events
+        ],
+        "links": [
+            {"context": _context(link.context), "attributes": dict(link.attributes or {}) or None}
+            for link in span.links
+        ],
+        "resource": {"attributes": dict(span.resource.attributes), "schema_url": span.resource.schema_url},
+    }
+
+
+def _context(of: SpanContext) -> dict[str, str]:
+    return {"trace_id": f"0x{of.trace_id:032x}", "span_id": f"0x{of.span_id:016x}", "trace_state": "[]"}
+
+
+def _moment(at_ns: int) -> str:
+    at_ms, rest_ns = divmod(at_ns, _NS_PER_MS)
+    return f"{rfc3339(at_ms)[:-1]}{rest_ns // _NS_PER_US:03d}Z"
 
 
 class ZipkinExporter(SpanExporter):

@@ -42,6 +42,19 @@ def test_counting_in_bulk_is_counting_one_by_one(first: list[float], second: lis
     assert f"{catalogue.COMMIT_DURATION.name}_count {float(len(first) + len(second))}" in found
 
 
+@given(
+    st.lists(st.integers(min_value=0, max_value=20_000), max_size=200), st.integers(min_value=15_000, max_value=30_000)
+)
+def test_moments_are_counted_as_their_ages_would_be(moments_ms: list[int], now_ms: int) -> None:
+    metrics = Metrics()
+    by_moment, by_age = metrics.histogram(catalogue.END_TO_END).of("a"), metrics.histogram(catalogue.END_TO_END).of("b")
+    by_moment.observe_since(sorted(moments_ms), now_ms)
+    for moment_ms in moments_ms:
+        by_age.observe((now_ms - moment_ms) / 1_000)
+    assert by_moment.counts == by_age.counts
+    assert by_moment.sum == pytest.approx(by_age.sum)
+
+
 def test_values_counted_elsewhere_are_added() -> None:
     child = Metrics().histogram(catalogue.BATCH).of("ingest")
     child.observe_counts([1] * (len(catalogue.BATCH_RECORDS) + 1), 100)

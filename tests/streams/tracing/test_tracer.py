@@ -13,11 +13,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from processors.lane import Commit
 from processors.position import Position
 from processors.telemetry import catalogue
-from processors.telemetry.trace import Why
+from processors.telemetry.trace import Span, Why
 from streams.lanes.ports import Took
 from streams.metrics import Metrics
 from streams.settings import Settings, SettingsError
 from streams.tracing import Tracer, pipe, tracer_of
+from streams.tracing.exporters import line
+from streams.tracing.readable import readable, resource_of
 from tests.streams.tracing.made import AT_MS, Exporter, failed, server, span, until
 
 HANDLED: Final = Took(stepped_ms=4, committed_ms=3, hops_ms={}, polled_ms=2)
@@ -49,6 +51,12 @@ def commit(*spans: Any, dropped: int = 0, sequence: int = 7) -> Commit:
         spans=spans,
         spans_dropped=dropped,
     )
+
+
+@pytest.mark.parametrize("made", [span(), span(parent_id="", links=()), failed()], ids=lambda one: one.kind)
+def test_a_line_of_the_file_is_what_opentelemetry_would_write(made: Span) -> None:
+    found = readable(made, resource_of("worker", "here:1"), "hopline")
+    assert json.loads(json.dumps(line(found))) == json.loads(found.to_json(indent=None))
 
 
 async def test_what_is_taken_is_sent_to_each_and_counted() -> None:
