@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from copy import copy
 from dataclasses import dataclass
 from itertools import repeat
-from math import isnan
+from math import copysign, isnan
 from typing import Final
 
 from processors.telemetry.promql.series import (
@@ -117,7 +117,11 @@ class Run:
         if not self.live:
             self.live = True
             self._away_ms = at_ms
-        elif value == self.known or (isnan(value) and isnan(self.known)):
+        elif value == self.known:
+            # A zero has a sign, and what is divided by it shows which.
+            if value or copysign(1, value) == copysign(1, self.known):
+                return 0
+        elif isnan(value) and isnan(self.known):
             return 0
         points = 1
         if self._counter and value < self.known:

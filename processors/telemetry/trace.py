@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from processors.vocabulary.record import Header, Headers, Record
-from processors.vocabulary.signal import PREFIX, Absent, Mode, Scalar, Signal, attributes, members_of
+from processors.vocabulary.signal import PREFIX, Scalar, Signal, members_of
 
 TRACEPARENT: Final = "traceparent"
 SPANS_MAX: Final = 1_000
@@ -24,13 +24,9 @@ NOTED_MAX: Final = 10
 ERROR_CHARACTERS_MAX: Final = 256
 _BINARY: Final = PREFIX + TRACEPARENT
 _PATTERN: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
-_SAMPLED_JSON: Final = re.compile(rb'"traceparent"\s*:\s*"(00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f][13579bdf])"')
 _NOTHING: Final = (b"0" * 32, b"0" * 16)
 _ODD: Final = b"13579bdf"
-_EVEN: Final = b"02468ace"
-_NAME: Final = b'"traceparent"'
-_FLAG_AT: Final = len(_NAME) + 2 + 54
-"""From the name on, where JSON without blanks has the flag's last digit."""
+_ODD_TEXT: Final = frozenset("13579bdf")
 
 
 class Kind(StrEnum):
@@ -119,39 +115,17 @@ def of_headers(headers: Headers) -> bytes | None:
     return None
 
 
-def _plainly_not(value: bytes) -> bool:
-    """Tell whether a look at one place shows that nothing is sampled: an eighth of what the search costs."""
-    at = value.find(_NAME)
-    if at < 0:
-        return True
-    flag = at + _FLAG_AT
-    compact = value[at + len(_NAME) : flag - 54] == b':"' and value[flag + 1 : flag + 2] == b'"'
-    return compact and value[flag] in _EVEN and value.find(_NAME, at + 1) < 0
-
-
 def sampled(signal: Signal) -> bytes | None:
     """Return the context of the hop before a signal if that says that it is to be traced."""
-    own: bytes | None = None
     for name, value in signal.headers:
-        if name == TRACEPARENT:
-            if value is not None and value[-1:] in _ODD and valid(value):
-                return value
-        elif name == _BINARY:
-            own = value
-    if signal.absent & Absent.TRACEPARENT:
-        return None
-    if signal.mode is Mode.STRUCTURED:
-        # A byte search first, for nearly all are not sampled. What it finds may stand in the data.
-        value = signal.value or b""
-        if _plainly_not(value) or _SAMPLED_JSON.search(value) is None:
-            return None
-        own = str(attributes(signal).get(TRACEPARENT, "")).encode()
-    return own if own is not None and own[-1:] in _ODD and valid(own) else None
+        if name == TRACEPARENT and value is not None and value[-1:] in _ODD and valid(value):
+            return value
+    return of_event(signal) if signal.traceparent[-1:] in _ODD_TEXT else None
 
 
 def of_event(signal: Signal) -> bytes | None:
-    """Return the event's own context, sampled or not. It takes the event apart: not for each one."""
-    own = str(attributes(signal).get(TRACEPARENT, "")).encode()
+    """Return the event's own context, sampled or not."""
+    own = signal.traceparent.encode()
     return own if valid(own) else None
 
 

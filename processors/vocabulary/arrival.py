@@ -93,11 +93,13 @@ def signal_of(arrival: Arrival, mode: Mode, tenant: str, envelope: Envelope) -> 
         absent |= Absent.TENANTID
     if not envelope.correlationid:
         absent |= Absent.CORRELATIONID
-    if not envelope.traceparent:
+    traceparent = envelope.traceparent
+    if not traceparent:
         # A tracestate belongs to the traceparent that it came with: without one it must not join a new trace.
         absent |= Absent.TRACEPARENT | Absent.UNUSABLE if envelope.tracestate else Absent.TRACEPARENT
-    elif not rules.is_traceparent(envelope.traceparent):
+    elif not rules.is_traceparent(traceparent):
         absent |= Absent.TRACEPARENT | Absent.UNUSABLE
+        traceparent = ""
     return Signal(
         tenant,
         envelope.source,
@@ -108,6 +110,7 @@ def signal_of(arrival: Arrival, mode: Mode, tenant: str, envelope: Envelope) -> 
         arrival.headers,
         absent,
         envelope.replayid,
+        traceparent,
     )
 
 

@@ -56,6 +56,8 @@ class Signal(msgspec.Struct, frozen=True, gc=False):
     """Bits of `Absent`."""
     replayid: str = ""
     """As the sender claims; whether it counts says the lane."""
+    traceparent: str = ""
+    """Empty if there is none, or what stands there is none."""
 
 
 members_of: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

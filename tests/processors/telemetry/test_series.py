@@ -76,6 +76,14 @@ def check_window(run: Run, plain: Plain, from_ms: int, to_ms: int) -> None:
     assert list(edges.lost) == lost
 
 
+def test_a_zero_keeps_its_sign() -> None:
+    store = SeriesStore(EXACT)
+    for at_ms, zero in ((T0, 0.0), (T0 + 1_000, -0.0)):
+        store.take(sample(at_ms, [("hopline_lane_lag_records", zero)]))
+    asked = "1 / hopline_lane_lag_records"
+    assert (value(store, asked, T0), value(store, asked, T0 + 1_000)) == (float("inf"), float("-inf"))
+
+
 def counting(moments: int, seed: int) -> Iterator[Sample]:
     """Yield a counter that begins anew now and then, and a gauge, each two seconds."""
     rolled, count = random.Random(seed), 0.0

@@ -19,12 +19,14 @@ ALL_ABSENT = Absent.ID | Absent.TIME | Absent.CORRELATIONID | Absent.TRACEPARENT
 def test_a_structured_event() -> None:
     value = event(**FULL)
     signal = accepted(record(value, [STRUCTURED], b"acme"))
-    assert signal == Signal("acme", "/s", "1", "a.b", Mode.STRUCTURED, value, (STRUCTURED,), 0)
+    assert signal == Signal("acme", "/s", "1", "a.b", Mode.STRUCTURED, value, (STRUCTURED,), 0, "", FULL["traceparent"])
 
 
 def test_a_binary_event() -> None:
     made = binary(b"anything", **FULL)
-    assert accepted(made) == Signal("acme", "/s", "1", "a.b", Mode.BINARY, b"anything", made.headers, 0)
+    assert accepted(made) == Signal(
+        "acme", "/s", "1", "a.b", Mode.BINARY, b"anything", made.headers, 0, "", FULL["traceparent"]
+    )
 
 
 def test_what_is_absent() -> None:
