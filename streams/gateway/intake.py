@@ -5,6 +5,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 from msgspec import structs
+from multidict import MultiMapping
 
 from processors import validation
 from processors.vocabulary import envelope, rules, topics
@@ -113,9 +114,16 @@ def _record(value: bytes | None, headers: Headers) -> PlainRecord:
     return PlainRecord(topics.SIGNALS_IN, -1, -1, 0, None, value, headers)
 
 
+def parent_of(headers: Mapping[str, str]) -> str | None:
+    """Return a request's traceparent; None without one, and with several: nobody can say which one is meant."""
+    if isinstance(headers, MultiMapping) and len(headers.getall(_TRACEPARENT, ())) > 1:
+        return None
+    return headers.get(_TRACEPARENT)
+
+
 def _trace(headers: Mapping[str, str]) -> Iterator[Header]:
     """Yield the request's W3C trace context as headers of the record; what is not one is left out."""
-    parent = headers.get(_TRACEPARENT)
+    parent = parent_of(headers)
     if parent is None or not rules.is_traceparent(parent):
         return
     yield _TRACEPARENT, parent.encode()

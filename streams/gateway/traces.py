@@ -21,7 +21,7 @@ from processors.telemetry.trace import TRACEPARENT, Kind, Span
 from processors.vocabulary.record import PlainRecord
 from streams import logs
 from streams.gateway.caller import KEY as CALLER
-from streams.gateway.intake import Entry
+from streams.gateway.intake import Entry, parent_of
 from streams.gateway.outlet import Outlet, OutletError, Written
 from streams.tracing import Tracer
 
@@ -71,7 +71,7 @@ class Traces:
                 logs.add(trace_id=traced.trace_id)
 
     def _sampled(self, request: web.Request, began_ms: float) -> Traced | None:
-        carried = request.headers.get(TRACEPARENT)
+        carried = parent_of(request.headers)
         if carried is not None:
             context = carried.encode(errors="replace")
             if trace.valid(context):
@@ -83,7 +83,7 @@ class Traces:
     def join(self, request: web.Request, entry: Entry) -> None:
         """Let a request that says nothing of a trace belong to its event's, if that is sampled."""
         known = request.get(_REQUEST)
-        if known is None or known.traced is not None or TRACEPARENT in request.headers:
+        if known is None or known.traced is not None or parent_of(request.headers) is not None:
             return
         record = PlainRecord(entry.topic, -1, -1, 0, None, entry.value, entry.headers)
         context = trace.of_record(record)

@@ -1,11 +1,13 @@
 """Requests and their traces: who is sampled, what goes along to Kafka, which spans there are."""
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, cast
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from multidict import CIMultiDict
 from typing_extensions import override
 
 from processors.telemetry import trace
@@ -77,6 +79,15 @@ async def test_what_is_not_sampled_passes_as_it_came(parent: str | None) -> None
         await site.post(event(), {**STRUCTURED, **({"traceparent": parent} if parent else {})})
         assert kept.spans == []
         assert carried(site) in {"", parent}
+
+
+async def test_of_several_contexts_none_counts() -> None:
+    async with traced() as (site, kept):
+        several = [*STRUCTURED.items(), ("traceparent", SAMPLED), ("traceparent", UNSAMPLED)]
+        async with site.client.post(SIGNALS, data=json.dumps(event()), headers=CIMultiDict(several)) as answer:
+            assert answer.status == 202
+        assert kept.spans == []
+        assert carried(site) == ""
 
 
 async def test_without_a_tracer_the_senders_context_goes_on() -> None:
