@@ -16,6 +16,7 @@ from processors.telemetry import catalogue, events
 from processors.telemetry.event import Event, Told, told
 from processors.telemetry.tenants import ActiveTenants
 from processors.vocabulary import topics
+from streams.clock import wall_ms
 from streams.lanes.ports import Took
 from streams.metrics import Metrics
 from streams.tracing import Tracer
@@ -166,7 +167,7 @@ class LaneObserver:
         if self._tracer is not None:
             self._tracer.raised(lane, hop_error, hop=hop, at_ms=time.time() * 1_000)
         error = {"error": f"{type(hop_error).__name__}"}
-        self._tells.tell(told(events.HOP_EXCEPTION, _now_ms(), {}, error, hop=hop, lane=lane))
+        self._tells.tell(told(events.HOP_EXCEPTION, wall_ms(), {}, error, hop=hop, lane=lane))
 
     def _count(self, lane: int, commit: Commit, took: Took) -> None:
         now_ms = time.time() * 1_000
@@ -234,7 +235,7 @@ class LaneObserver:
 
     def _sample_start(self, lane: int, records: Mapping[str, int]) -> None:
         count = {"records": sum(records.values())}
-        self._sample(events.HOP_START, count, {}, "ingest", lane, _now_ms())
+        self._sample(events.HOP_START, count, {}, "ingest", lane, wall_ms())
 
     def _sample_stop(self, lane: int, hop: str, came: int, took: Took, now_ms: int) -> None:
         seconds = took.hops_ms.get(hop, 0.0) / 1_000
@@ -244,7 +245,3 @@ class LaneObserver:
         self, event: Event, measured: Mapping[str, float], said: Mapping[str, str], hop: str, lane: int, now_ms: int
     ) -> None:
         self._tells.sample(event, lambda: told(event, now_ms, measured, said, hop=hop, lane=lane))
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1_000)

@@ -22,6 +22,7 @@ from processors.telemetry.event import Event, Told, told
 from processors.telemetry.samples import Point, Sample
 from processors.vocabulary import topics as names
 from processors.vocabulary.partition import lane_of
+from streams.clock import wall_ms
 from streams.lanes.writer import stop_within
 from streams.metrics import Metrics, Pairs
 from streams.settings import KafkaSettings, Settings
@@ -145,7 +146,7 @@ class Telling:
     def start(self) -> None:
         """Begin to tell, in the background."""
         if self._settings.telemetry:
-            self.tell(told(events.SYSTEM_STARTED, _now_ms(), {}, {"version": version("hopline")}))
+            self.tell(told(events.SYSTEM_STARTED, wall_ms(), {}, {"version": version("hopline")}))
             self._task = asyncio.create_task(self._run(), name="telling")
 
     async def close(self) -> None:
@@ -153,7 +154,7 @@ class Telling:
         await ended(self._task)
         if self._task is None:
             return
-        self.tell(told(events.SYSTEM_STOPPED, _now_ms()))
+        self.tell(told(events.SYSTEM_STOPPED, wall_ms()))
         producer = self._producer()
         try:
             async with asyncio.timeout(CLOSE_SECONDS_MAX):
@@ -210,7 +211,7 @@ class Telling:
             self._drop(len(taken) or 1)
             raise
         if self._lost:
-            self.tell(told(events.SYSTEM_DROPPED, _now_ms(), {"count": self._lost}))
+            self.tell(told(events.SYSTEM_DROPPED, wall_ms(), {"count": self._lost}))
             self._lost = 0
         for one in taken:
             self._events.of(one.event).inc()
@@ -221,7 +222,7 @@ class Telling:
         if self._changes.refused:
             self._drop(self._changes.refused)
         self._told_points.inc(len(points))
-        now_ms = _now_ms()
+        now_ms = wall_ms()
         sample = Sample(samples.VERSION, self._job, self.instance, now_ms, whole, leaving, points)
         return await self._send(producer, names.METRICS, self.instance, samples.pack(sample))
 
@@ -233,7 +234,3 @@ class Telling:
         )
         sent.add_done_callback(lambda done: done.cancelled() or done.exception())
         return sent
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1_000)

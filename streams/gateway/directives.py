@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -27,6 +26,7 @@ from processors.vocabulary.record import Header, PlainRecord
 from processors.vocabulary.signal import CONTENT_TYPE
 from processors.vocabulary.timestamps import rfc3339
 from streams import logs
+from streams.clock import wall_ms
 from streams.gateway import problems
 from streams.gateway.access import Access, idempotency_key
 from streams.gateway.caller import KEY as CALLER
@@ -141,7 +141,7 @@ class Directives:
         self._access.require(request, definition.permission)
         ready = self._ready(caller, tenant, definition, wish, key or wish.key)
         directive = ready.asked.directive
-        known = self._ends.find(tenant, directive.key, _now_ms())
+        known = self._ends.find(tenant, directive.key, wall_ms())
         if known is not None and known.mark and ready.mark:
             if not ready.is_mine(known):
                 raise RefusedError(_used(directive.key))
@@ -156,7 +156,7 @@ class Directives:
 
     def _ready(self, caller: Caller, tenant: str, definition: Definition[Any], wish: Wish, key: str) -> _Ready:
         """Judge a directive as the lane will, and sign it."""
-        now_ms = _now_ms()
+        now_ms = wall_ms()
         id_ = uuid7(now_ms, os.urandom(10))
         steering = {KEY: key or id_, NOT_BEFORE: wish.notbefore, EXPIRES: wish.expires}
         steering = {name: text for name, text in steering.items() if text}
@@ -213,12 +213,12 @@ class Directives:
         limit = request.query.get("limit", str(LISTED))
         if not limit.isascii() or not limit.isdigit() or not 0 < int(limit[:9]) <= TENANT_ENDS_MAX:
             raise RefusedError(_invalid(Problem("limit", f"must be from 1 to {TENANT_ENDS_MAX}")))
-        found = self._ends.of(tenant, _now_ms(), int(limit))
+        found = self._ends.of(tenant, wall_ms(), int(limit))
         return _json(HTTPStatus.OK, {"tenant": tenant, "directives": [_shown(end) for end in found]})
 
     async def _show(self, request: web.Request) -> web.StreamResponse:
         tenant, key = self._reading(request), request.match_info["key"]
-        end = self._ends.find(tenant, key, _now_ms())
+        end = self._ends.find(tenant, key, wall_ms())
         if end is None:
             raise RefusedError(
                 problems.plain(
@@ -239,10 +239,6 @@ class Directives:
 
     async def _kinds(self, _request: web.Request) -> web.StreamResponse:
         return _json(HTTPStatus.OK, {"kinds": [_kind(definition) for definition in kinds.ALL]})
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _wait_seconds(headers: Mapping[str, str]) -> int:

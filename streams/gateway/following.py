@@ -18,6 +18,7 @@ from aiokafka.structs import TopicPartition
 
 from streams.admin import KafkaAwayError, TopicMismatchError, TopicsMissingError, require_topics
 from streams.changelog import committed_consumer
+from streams.clock import wall_ms
 from streams.settings import KafkaSettings
 from streams.tasks import ended
 from streams.topics import TOPICS, TopicNames
@@ -190,7 +191,7 @@ class Follower:
         begins: Mapping[TopicPartition, int] = await consumer.beginning_offsets(list(ends))
         starts = dict(begins)
         if self._span.age_ms is not None:
-            since_ms = int(time.time() * 1_000) - self._span.age_ms
+            since_ms = wall_ms() - self._span.age_ms
             found = await consumer.offsets_for_times(dict.fromkeys(ends, since_ms))
             for partition, end in ends.items():
                 at = found.get(partition)

@@ -1,6 +1,5 @@
 """The gateway's ledger: every event offered ends as accepted, refused with a reason, or failed."""
 
-import time
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -11,6 +10,7 @@ from processors.telemetry import catalogue
 from processors.telemetry.event import told
 from processors.telemetry.events import GATEWAY_REFUSED, GATEWAY_UNAVAILABLE, RATE_LIMIT_EXCEEDED
 from processors.vocabulary.reasons import Reason
+from streams.clock import wall_ms
 from streams.metrics import Family, Metrics
 from streams.telemetry import Tells
 
@@ -70,19 +70,15 @@ class Ledger:
     def tell_refused(self, reason: str, count: int) -> None:
         """Let telemetry know, unless it heard much of the kind already."""
         measured = {"count": count}
-        self._tells.sample(GATEWAY_REFUSED, lambda: told(GATEWAY_REFUSED, _now_ms(), measured, {"reason": reason}))
+        self._tells.sample(GATEWAY_REFUSED, lambda: told(GATEWAY_REFUSED, wall_ms(), measured, {"reason": reason}))
         if reason == Reason.RATE_LIMITED.value:
             said = {"channel": str(Channel.SIGNALS)}
-            self._tells.sample(RATE_LIMIT_EXCEEDED, lambda: told(RATE_LIMIT_EXCEEDED, _now_ms(), measured, said))
+            self._tells.sample(RATE_LIMIT_EXCEEDED, lambda: told(RATE_LIMIT_EXCEEDED, wall_ms(), measured, said))
 
     def tell_failed(self, count: int) -> None:
         """Let telemetry know, unless it heard much of the kind already."""
-        self._tells.sample(GATEWAY_UNAVAILABLE, lambda: told(GATEWAY_UNAVAILABLE, _now_ms(), {"count": count}))
+        self._tells.sample(GATEWAY_UNAVAILABLE, lambda: told(GATEWAY_UNAVAILABLE, wall_ms(), {"count": count}))
 
     def offer(self, mode: str) -> Offer:
         """Take an offer, as a context: what has no end when it is left (a bug, a client that has gone) has failed."""
         return Offer(self, mode)
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1_000)

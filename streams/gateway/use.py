@@ -12,6 +12,7 @@ from processors.telemetry.event import told
 from processors.telemetry.events import USER_KEY_USED
 from processors.vocabulary import topics
 from processors.vocabulary.access import named
+from streams.clock import wall_ms
 from streams.gateway.intake import Entry
 from streams.tasks import ended
 from streams.telemetry import Silence, Tells
@@ -85,7 +86,7 @@ class Uses:
         noted, self._noted = self._noted, {}
         if noted:
             count = {"count": len(noted)}
-            self.tells.sample(USER_KEY_USED, lambda: told(USER_KEY_USED, int(time.time() * 1_000), count))
+            self.tells.sample(USER_KEY_USED, lambda: told(USER_KEY_USED, wall_ms(), count))
         entries = [_entry(name, at_ms) for name, at_ms in noted.items()]
         try:
             for at in range(0, len(entries), WRITTEN_TOGETHER_MAX):

@@ -19,6 +19,7 @@ from processors.telemetry import catalogue, events
 from processors.telemetry.event import told
 from streams.admin import KafkaAwayError, TopicsMissingError, require_topics
 from streams.changelog import committed_consumer
+from streams.clock import wall_ms
 from streams.history.rows import TOPICS, Row, row_of
 from streams.history.store import HistoryError, Home, Place, TakenError, Writer
 from streams.metrics import Metrics
@@ -111,7 +112,7 @@ class Reading:
 
     async def turn(self) -> int:
         """Read and write one batch; return how many records it had."""
-        now_ms = int(time.time() * 1_000)
+        now_ms = wall_ms()
         batches: _Batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH_RECORDS)
         count = sum(map(len, batches.values()))
         offsets = {self._places[partition]: records[-1].offset + 1 for partition, records in batches.items() if records}
@@ -243,7 +244,7 @@ class Projector:
                 forgot = now
 
     async def _forget(self, writer: Writer) -> int:
-        before_ms = int(time.time() * 1_000) - self._source.keep_ms
+        before_ms = wall_ms() - self._source.keep_ms
         gone = await asyncio.to_thread(writer.forget, before_ms, FORGET_ROWS)
         self._gauges.forgotten.of().inc(gone)
         return gone
@@ -257,7 +258,7 @@ class Projector:
         lag_seconds = max(0.0, time.time() - reading.complete_ms / 1_000) if reading.complete_ms else 0.0
         gauges.lag.of().set(lag_seconds)
         if lag_seconds > BEHIND_SECONDS:
-            now_ms, measured = int(time.time() * 1_000), {"seconds": lag_seconds}
+            now_ms, measured = wall_ms(), {"seconds": lag_seconds}
             self.tells.sample(events.HISTORY_BEHIND, lambda: told(events.HISTORY_BEHIND, now_ms, measured))
         gauges.share.of().set(reading.share)
         gauges.rows.of().inc(reading.rows - self._counted)

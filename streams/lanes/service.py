@@ -21,6 +21,7 @@ from processors.telemetry import catalogue, events
 from processors.telemetry.event import told
 from streams.admin import admin_client, ensure_topics
 from streams.agents.host import AgentHost, instances
+from streams.clock import wall_ms
 from streams.lanes import checkpoint
 from streams.lanes.kafka import ClusterLanes
 from streams.lanes.membership import Membership
@@ -43,7 +44,7 @@ log = logging.getLogger(__name__)
 GAUGES_SECONDS: Final = 1.0
 RETAKE_MARGIN_SECONDS: Final = 3.0
 START_SECONDS_MAX: Final = 60.0
-CLOCKS: Final = Clocks(wall_ms=lambda: int(time.time() * 1_000), steady_ms=lambda: time.monotonic() * 1_000)
+CLOCKS: Final = Clocks(wall_ms=wall_ms, steady_ms=lambda: time.monotonic() * 1_000)
 
 
 class LaneService(Service):

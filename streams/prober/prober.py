@@ -16,6 +16,7 @@ from aiokafka.structs import TopicPartition
 from processors.telemetry import catalogue
 from processors.vocabulary import topics as names
 from streams.admin import KafkaAwayError, TopicMismatchError, TopicsMissingError, require_topics
+from streams.clock import wall_ms
 from streams.lanes.writer import stop_within
 from streams.metrics import PROCESS, Metrics
 from streams.prober import backups
@@ -162,7 +163,7 @@ class Prober:
             for place in self._inputs:
                 # What was applied before is not seen; a lane that never began has applied nothing.
                 self._counted.setdefault(place, self._applied.offsets.get(place, 0))
-            await self._waiting.begin(await self._client(stack, LETTER_BYTES), _now_ms())
+            await self._waiting.begin(await self._client(stack, LETTER_BYTES), wall_ms())
             while True:
                 began = time.monotonic()
                 await self._look()
@@ -188,7 +189,7 @@ class Prober:
         reached = self._reached()
         wanted = self._lags.look(now, {place: stable[place] for place in self._inputs}, reached)
         await self._read_oldest(wanted, stable)
-        await self._waiting.look(_now_ms())
+        await self._waiting.look(wall_ms())
         self._tell(now)
         await self._tell_backups(now)
         self.looks += 1
@@ -227,7 +228,7 @@ class Prober:
         return None, upto
 
     def _tell(self, now: float) -> None:
-        now_ms = _now_ms()
+        now_ms = wall_ms()
         for topic in STEPPED:
             places = [(topic, lane) for lane in range(self._lanes)]
             for place in places:
@@ -252,7 +253,3 @@ class Prober:
         age = await asyncio.to_thread(backups.age_seconds, self._data_dir, self._lanes, time.time())
         if age is not None:
             self._backup_age.of().set(age)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

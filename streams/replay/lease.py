@@ -9,7 +9,6 @@ two processes at half the rate; what keeps two that were both sure from doing an
 import asyncio
 import os
 import socket
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from streams.clock import wall_ms
 from streams.replay.store import ReplayStore
 
 LEASE_MS: Final = 15_000
@@ -80,7 +80,7 @@ async def claims_of(store: ReplayStore, replay: str) -> dict[str, Stands]:
 
 async def held_by(store: ReplayStore, replay: str) -> str:
     """Return which process works on a replay; nothing if none does."""
-    found = holder(await claims_of(store, replay), _now_ms())
+    found = holder(await claims_of(store, replay), wall_ms())
     return found.process if found is not None else ""
 
 
@@ -95,7 +95,7 @@ async def held(store: ReplayStore, producer: AIOKafkaProducer, replay: str) -> A
     mine = f"{replay}{_CLAIM}{os.getpid()}-{os.urandom(8).hex()}"
 
     async def say(*, holds: bool) -> None:
-        await store.put(producer, mine, _encode(Claim(process, _now_ms(), holds)))
+        await store.put(producer, mine, _encode(Claim(process, wall_ms(), holds)))
 
     async def beat() -> None:
         while True:
@@ -125,14 +125,10 @@ async def _win(store: ReplayStore, replay: str, mine: str) -> None:
     heard: dict[str, Claim] = {}
     while True:
         claims = await claims_of(store, replay)
-        other = rival(claims, mine, _now_ms())
+        other = rival(claims, mine, wall_ms())
         if not other:
             return
         said = claims[other].claim
         if heard.setdefault(other, said) != said:
             raise HeldError(f"{said.process} works on the replay {replay}")
         await asyncio.sleep(LOOK_SECONDS)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

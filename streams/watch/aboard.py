@@ -8,13 +8,14 @@ from processors.telemetry import catalogue
 from streams import alert_rules
 from streams.channels import Became as Told
 from streams.channels import Channels, ChannelsError, load
+from streams.clock import wall_ms
 from streams.handlers import Handlers, gathered
 from streams.ledger.check import LedgerCheck
 from streams.metrics import Metrics
 from streams.prober import Prober
 from streams.settings import Settings
 from streams.watch.hosting import Part
-from streams.watch.service import Aboard, Watch, clock_ms
+from streams.watch.service import Aboard, Watch
 from streams.watch.telling import Teller, Telling
 from streams.watch.voice import Voice
 from streams.watch.words import Became
@@ -57,7 +58,7 @@ def _channels(settings: Settings, metrics: Metrics, watch: Watch, became: Callab
             settings=lambda: watch.decided.settings,
             metrics=metrics,
             cooldown_seconds=alert_rules.cooldown_seconds(),
-            became=lambda one: became(_written(one, clock_ms())),
+            became=lambda one: became(_written(one, wall_ms())),
         ),
     )
 

@@ -20,6 +20,7 @@ from processors.alerting.states import Alert
 from processors.alerting.thresholds import Thresholds
 from processors.telemetry.promql import Source, parse, ranged
 from processors.vocabulary import rules as names
+from streams.clock import wall_ms
 from streams.gateway.hosts import is_own_name
 from streams.metrics import Metrics
 from streams.watch import charts, prometheus
@@ -155,7 +156,7 @@ class Api:
             return _failed(HTTPStatus.NOT_FOUND, "There is no such chart; /v1/charts lists them.")
         minutes = _number(request, "minutes", charts.MINUTES_DEFAULT, 1, charts.MINUTES_MAX)
         tenant = only or _tenant(request, "tenant")
-        shape = charts.frame(_now_ms(), minutes, self._seconds)
+        shape = charts.frame(wall_ms(), minutes, self._seconds)
 
         async def work() -> Any:
             return await self._questions.ask(lambda source: self._drawn(source, chart, shape, tenant), only=only)
@@ -194,7 +195,7 @@ class Api:
         window = max(10, int(10 * self._seconds))
 
         async def work() -> Any:
-            at_ms = _now_ms()
+            at_ms = wall_ms()
             return await self._questions.ask(lambda source: make(Now(source, at_ms, window)), only=only)
 
         return await self._once((name, only), FIGURES_SECONDS, work)
@@ -220,7 +221,7 @@ class Api:
 
     async def _alerts(self, request: web.Request) -> web.Response:
         only = _tenant(request, ONLY) or _tenant(request, "tenant")
-        return _json({"at_ms": _now_ms(), "alerts": self._shown(only)})
+        return _json({"at_ms": wall_ms(), "alerts": self._shown(only)})
 
     def _shown(self, only: str) -> list[dict[str, Any]]:
         found = [alert for alert in self._knows.alerts() if of_tenant(alert.labels, only)]
@@ -257,19 +258,19 @@ class Api:
         return response
 
     async def _query(self, request: web.Request) -> web.Response:
-        asked, now_ms = _single(await _asked(request)), _now_ms()
+        asked, now_ms = _single(await _asked(request)), wall_ms()
         return await self._prometheus(lambda source: prometheus.query(source, asked, now_ms))
 
     async def _series(self, request: web.Request) -> web.Response:
-        asked, now_ms = await _asked(request), _now_ms()
+        asked, now_ms = await _asked(request), wall_ms()
         return await self._prometheus(lambda source: prometheus.series(source, asked, now_ms))
 
     async def _labels(self, request: web.Request) -> web.Response:
-        asked, now_ms = await _asked(request), _now_ms()
+        asked, now_ms = await _asked(request), wall_ms()
         return await self._prometheus(lambda source: prometheus.labels(source, asked, now_ms))
 
     async def _values(self, request: web.Request) -> web.Response:
-        asked, now_ms, name = await _asked(request), _now_ms(), request.match_info["name"]
+        asked, now_ms, name = await _asked(request), wall_ms(), request.match_info["name"]
         return await self._prometheus(lambda source: prometheus.values(source, name, asked, now_ms))
 
     async def _query_range(self, request: web.Request) -> web.Response:
@@ -333,10 +334,6 @@ def _number(request: web.Request, name: str, default: int, least: int, most: int
     if not least <= number <= most:
         raise WrongError(f"`{name}` must be a whole number from {least} to {most}")
     return number
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _json(content: Any, status: HTTPStatus = HTTPStatus.OK) -> web.Response:

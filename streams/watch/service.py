@@ -5,7 +5,6 @@ import errno
 import logging
 import os
 import signal
-import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from processors.telemetry import catalogue
 from processors.telemetry.promql import Source
 from processors.vocabulary import topics as names
 from streams import alert_rules, thresholds
+from streams.clock import wall_ms
 from streams.gateway.errors import PortTakenError
 from streams.gateway.following import Follower, Span, Turn
 from streams.gateway.hosts import is_loopback
@@ -90,7 +90,7 @@ class Watch:
         self._samples = follow(names.METRICS, view=self.samples, span=span(settings.lanes), turn=turn)
         self._changes = follow(names.ALERTS, view=self.changes, span=Span(records_max=2 * HISTORY_MAX))
         self.duty = Duty(
-            Ground(self.rules, self._source, lambda: self.decided.thresholds, settings.telemetry_seconds, clock_ms),
+            Ground(self.rules, self._source, lambda: self.decided.thresholds, settings.telemetry_seconds, wall_ms),
             self.charge,
             partial(self._aboard.make_teller, self),
             metrics,
@@ -153,7 +153,7 @@ class Watch:
 
     def silenced(self, alert: Alert) -> bool:
         """See `Knowledge.silenced`."""
-        return self.decided.silenced(alert.alert, alert.labels, clock_ms())
+        return self.decided.silenced(alert.alert, alert.labels, wall_ms())
 
     def thresholds(self) -> Thresholds:
         """See `Knowledge.thresholds`."""
@@ -162,11 +162,6 @@ class Watch:
     def why_not_ready(self) -> str:
         """See `Knowledge.why_not_ready`."""
         return " ".join(filter(None, (follower.behind for follower in self._followers())))
-
-
-def clock_ms() -> int:
-    """Return the time."""
-    return time.time_ns() // 1_000_000
 
 
 async def _listen(runner: web.AppRunner, host: str, port: int) -> str:

@@ -1,12 +1,12 @@
 """What the watch tells of its own work, as events: alerts, channels, the ledger, a Kafka that is away."""
 
-import time
 from collections.abc import Sequence
 
 from processors.alerting.states import State
 from processors.ledger.finding import Finding
 from processors.telemetry import events
 from processors.telemetry.event import told
+from streams.clock import wall_ms
 from streams.telemetry import Silence, Tells
 from streams.watch.words import Became, ToldChange
 
@@ -43,12 +43,8 @@ class Voice:
         """The topics do not add up."""
         for one in findings:
             count, said = {"count": abs(one.records)}, {"fault": one.fault.value}
-            self.tells.tell(told(events.LEDGER_MISMATCH, _now_ms(), count, said, hop=one.hop, lane=one.lane))
+            self.tells.tell(told(events.LEDGER_MISMATCH, wall_ms(), count, said, hop=one.hop, lane=one.lane))
 
     def away(self, seconds: float) -> None:
         """The prober does not reach Kafka, since so long."""
-        self.tells.sample(events.KAFKA_AWAY, lambda: told(events.KAFKA_AWAY, _now_ms(), {"seconds": seconds}))
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1_000)
+        self.tells.sample(events.KAFKA_AWAY, lambda: told(events.KAFKA_AWAY, wall_ms(), {"seconds": seconds}))

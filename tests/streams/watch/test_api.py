@@ -125,7 +125,7 @@ async def listening(*, local: bool = True) -> AsyncIterator[Site]:
 
 @pytest.fixture
 async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
-    monkeypatch.setattr(api, "_now_ms", lambda: NOW_MS + 19 * STEP_MS)
+    monkeypatch.setattr(api, "wall_ms", lambda: NOW_MS + 19 * STEP_MS)
     async with listening() as found:
         yield found
 

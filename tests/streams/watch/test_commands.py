@@ -18,7 +18,7 @@ from tests.streams.watch.test_api import STEP_MS, Site, listening
 
 @pytest.fixture
 async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
-    monkeypatch.setattr(api, "_now_ms", lambda: NOW_MS + 19 * STEP_MS)
+    monkeypatch.setattr(api, "wall_ms", lambda: NOW_MS + 19 * STEP_MS)
     async with listening() as found:
         monkeypatch.setenv("HOPLINE_WATCH_URL", f"http://127.0.0.1:{found.client.port}")
         yield found
