@@ -3,7 +3,7 @@
 import logging
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import nlargest
 from operator import itemgetter
 from typing import Final, Protocol
@@ -16,6 +16,7 @@ from processors.telemetry import catalogue, events
 from processors.telemetry.event import Event, Told, told
 from processors.telemetry.tenants import ActiveTenants
 from processors.vocabulary import topics
+from processors.vocabulary.reasons import Reason
 from streams.clock import wall_ms
 from streams.lanes.ports import Took
 from streams.metrics import Metrics
@@ -72,17 +73,38 @@ class TenantLabels:
         """Return those that have a label; looks at no more of them than there are labels."""
         return {tenant: tenants[tenant] for tenant in self._active.named if tenant in tenants}
 
-    def look(self, tenants: Mapping[str, int], now_seconds: float) -> None:
+    def look(self, commit: Commit, now_seconds: float) -> None:
         """Now and then see who is active. As long as there is room for more, more often."""
+        handled = [tenants for (_, outcome), tenants in commit.tally.items() if outcome is Outcome.HANDLED and tenants]
+        if not handled and not commit.dead:
+            return
         self._commits += 1
         if self._commits % COUNT_EVERY and len(self._active.named) >= self._most:
             return
-        self._active.count(dict(nlargest(COUNTED_MAX, tenants.items(), key=itemgetter(1))))
+        ended = _by_tenant(handled, commit.dead)
+        self._active.count(dict(nlargest(COUNTED_MAX, ended.items(), key=itemgetter(1))))
         if now_seconds - self._ranked_seconds >= RANK_SECONDS or len(self._active.named) < self._most:
             self._ranked_seconds = now_seconds
             gone = self._active.rank()
             if gone:
                 self._forget(gone)
+
+
+def _by_tenant(
+    handled: Iterable[Mapping[str, int]], dead: Mapping[tuple[str, str, Reason, str], Sequence[int]]
+) -> dict[str, int]:
+    """Return how many records of each tenant ended: one of which all are set aside must have a label, too.
+
+    A name that is no tenant's gets none: strangers could take all labels with names that they make up.
+    """
+    found: dict[str, int] = {}
+    for tenants in handled:
+        for tenant, by in tenants.items():
+            found[tenant] = found.get(tenant, 0) + by
+    for (_, tenant, reason, _), (count, *_) in dead.items():
+        if tenant and reason is not Reason.UNKNOWN_TENANT:
+            found[tenant] = found.get(tenant, 0) + count
+    return found
 
 
 class LaneObserver:
@@ -188,10 +210,9 @@ class LaneObserver:
         self._count_ledger(str(lane), ledger)
 
     def _count_outcomes(self, lane: int, commit: Commit, now_ms: float) -> None:
+        self._tenants.look(commit, now_ms / 1_000)
         for (hop, outcome), tenants in commit.tally.items():
-            if outcome is Outcome.HANDLED:
-                self._tenants.look(tenants, now_ms / 1_000)
-            elif outcome is Outcome.DEFERRED and (waits := sum(by for by in tenants.values() if by > 0)):
+            if outcome is Outcome.DEFERRED and (waits := sum(by for by in tenants.values() if by > 0)):
                 self._sample(events.SIGNAL_DEFERRED, {"count": waits}, {}, hop, lane, int(now_ms))
             named = self._tenants.named(tenants)
             for tenant, by in named.items():

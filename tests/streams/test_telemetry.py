@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from processors.ingest import IngestSettings
 from processors.telemetry import catalogue, events
 from processors.telemetry.event import Event, Told
 from processors.vocabulary import topics
@@ -83,6 +84,25 @@ def test_of_ten_thousand_tenants_few_have_a_label_and_none_is_lost_from_the_sum(
         metrics, catalogue.SIGNALS.name, hop="ingest", tenant=catalogue.OTHER_TENANTS, outcome="handled"
     )
     assert len(values(metrics)) < 500
+
+
+def test_a_tenant_of_which_everything_fails_has_a_label() -> None:
+    lane, metrics = LaneInMemory(), Metrics()
+    lane.command(status="suspended")
+    # A worker that is started afterwards has never seen it do well.
+    observer = LaneObserver(metrics)
+    observer.committed(0, lane.step(*(lane.record(event(id=str(n))) for n in range(20))), TOOK)
+    assert value(metrics, catalogue.SIGNALS.name, hop="ingest", tenant="acme", outcome="dead_lettered") == 20
+
+
+def test_names_that_are_no_tenants_take_no_label_from_anybody() -> None:
+    lane, metrics = LaneInMemory(ingest=IngestSettings(strict=True)), Metrics()
+    observer = LaneObserver(metrics)
+    for at in range(3):
+        strangers = [lane.record(event(tenant=f"made-up-{n}", id=f"{at}-{n}")) for n in range(2 * NAMED_MAX)]
+        observer.committed(0, lane.step(*strangers), TOOK)
+    named = {one["tenant"] for one in series(metrics, catalogue.SIGNALS.name)}
+    assert named == {catalogue.OTHER_TENANTS}
 
 
 def test_a_signal_that_took_too_long_is_counted_and_told() -> None:
