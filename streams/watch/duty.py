@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -42,6 +42,10 @@ STATE_SECONDS: Final = 30.0
 """How often the state is written though nothing has changed that is told: counts of checks, and how long they hold."""
 BECAME_MAX: Final = 1_000
 """Words about what became of telling that wait to be written; the oldest make room."""
+FAILURES_SECONDS: Final = 60.0
+"""How often it is said that a rule cannot be judged, and why, as long as it cannot."""
+FAILURES_SAID_MAX: Final = 20
+"""Rules in one line of the log; the next check names more."""
 KEEP_SECONDS: Final = 3_600.0
 """How often it is written at the least, so that it never grows too old for the topic."""
 
@@ -95,6 +99,7 @@ class Duty:
         self._became: deque[Became] = deque(maxlen=BECAME_MAX)
         self._gauges = _Gauges(ground.rules, metrics)
         self._seen: tuple[State, list[Alert]] | None = None
+        self._failures = Failures()
         self.serving = False
         """Whether it judges: it is in charge, and has read where its predecessor was."""
         self.active: list[Alert] = []
@@ -208,6 +213,7 @@ class Duty:
             raise
         self.active = self._judge.active()
         self._gauges.checked(time.perf_counter() - began, self.active, self._judge.failures)
+        self._failures.say(self._judge.failures, time.monotonic())
         await self._write(written, changes, now_ms)
 
     def _checked(self, source: Callable[[int], Source], thresholds: Thresholds, now_ms: int) -> list[Change]:
@@ -254,6 +260,21 @@ def _unpack(judge: Judge, state: State) -> None:
         judge.unpack(inflated(state.judge))
     except UnreadableStateError as error:
         log.error("alerts are judged from the beginning: %s", error)  # noqa: TRY400 - another version's, no bug
+
+
+class Failures:
+    """Says which rules cannot be judged and why, each now and then: the metric names them without a reason."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, float] = {}
+
+    def say(self, failures: Mapping[str, str], now: float) -> None:
+        """Log those that were not said lately, all in one line: a place in the code has one a second."""
+        due = [name for name in failures if now - self._said.get(name, -FAILURES_SECONDS) >= FAILURES_SECONDS]
+        named = due[:FAILURES_SAID_MAX]
+        if named:
+            self._said.update(dict.fromkeys(named, now))
+            log.warning("rules that could not be judged: %s", "; ".join(f"{name}: {failures[name]}" for name in named))
 
 
 class _Gauges:

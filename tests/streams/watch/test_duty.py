@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -12,13 +13,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from typing_extensions import override
 
+from processors.alerting.rule import Rule
 from processors.alerting.thresholds import Thresholds
 from processors.telemetry import catalogue
 from processors.telemetry.series import SeriesStore
 from streams.metrics import Metrics
 from streams.watch.alertlog import Back, LogError
 from streams.watch.charge import Charge
-from streams.watch.duty import Duty, Ground
+from streams.watch.duty import FAILURES_SAID_MAX, FAILURES_SECONDS, Duty, Failures, Ground
 from streams.watch.telling import Telling
 from streams.watch.words import Became, State, ToldChange
 from tests.streams.watch.made import NOW_MS, sample
@@ -91,7 +93,8 @@ class Noting:
 class World:
     """A judge over a store, step by step, without a clock of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, *rules: Rule) -> None:
+        self.rules = rules or (LAG,)
         self.topic = PlayedTopic()
         self.noting = Noting(self.topic)
         self.store = SeriesStore()
@@ -104,7 +107,7 @@ class World:
 
     def begin(self) -> None:
         """A new process: it knows nothing."""
-        ground = Ground((LAG,), self._source, lambda: Thresholds((LAG,)), 0.0, lambda: self.now_ms)
+        ground = Ground(self.rules, self._source, lambda: Thresholds(self.rules), 0.0, lambda: self.now_ms)
         self.charge = PlayedCharge()
         make: Callable[[Any], Any] = lambda _: Telling((self.noting,))  # noqa: E731 - one expression, named for mypy
         self.duty = Duty(
@@ -273,6 +276,36 @@ def test_nothing_is_written_while_nothing_happens() -> None:
     # Once at the beginning, and once when it leaves.
     assert world.topic.writes == 2
     world.close()
+
+
+def test_a_rule_that_cannot_be_judged_is_named_with_the_reason_and_the_others_are_judged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(LAG, replace(LAG, name="Mistyped", signal="sum("))
+    world.lag = 40
+    world.serve(3)
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("rules that could not be judged: Mistyped: ")
+    assert len(said) > len("rules that could not be judged: Mistyped: ")
+    assert [one.to for one in world.noting.heard] == ["firing"]
+    world.close()
+
+
+def test_each_rule_that_cannot_be_judged_is_named_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    failures = Failures()
+    for now, found in (
+        (0.0, {"a": "x"}),
+        (1.0, {"a": "x", "b": "y"}),
+        (2.0, {}),
+        (FAILURES_SECONDS, {"a": "z", "b": "y"}),
+    ):
+        failures.say(found, now)
+    assert [record.getMessage().partition("judged: ")[2] for record in caplog.records] == ["a: x", "b: y", "a: z"]
+    caplog.clear()
+    many = {f"r{number}": "many" for number in range(FAILURES_SAID_MAX + 5)}
+    for now in (200.0, 202.0, 204.0):
+        failures.say(many, now)
+    assert [record.getMessage().count("many") for record in caplog.records] == [FAILURES_SAID_MAX, 5]
 
 
 class Watches(RuleBasedStateMachine):
