@@ -29,6 +29,8 @@ STEADY_SECONDS: Final = 30.0
 """One that lived so long failed for a new reason: the waiting begins anew."""
 FAILURES_MAX: Final = 8
 """Deaths in a row before it is given up."""
+SPARE_SECONDS: Final = 60.0
+"""How long one is left down that the others do without and that would be given up."""
 _GUARD: Final = Path(__file__).parent.parent / "broker" / "guard.py"
 
 
@@ -135,7 +137,11 @@ async def _end_within(process: asyncio.subprocess.Process, seconds_max: float) -
 
 
 class Keeper:
-    """Keeps one program running until told to stop. One that `may_end` is done when it ends with code 0."""
+    """Keeps one program running until told to stop. One that `may_end` is done when it ends with code 0.
+
+    One that is `spare` is never given up, for that ends all the others: what is wrong with it is said, and it is tried
+    again now and then. Only settings that are wrong at its very first start are worth an end: somebody is looking.
+    """
 
     def __init__(
         self,
@@ -145,10 +151,12 @@ class Keeper:
         tell: Callable[[str], None],
         log: Path | None = None,
         may_end: bool = False,
+        spare: bool = False,
     ) -> None:
         self.program = program
         self._start = start
         self._may_end = may_end
+        self._spare = spare
         self._log = log
         self._tell = tell
         self._child: Child | None = None
@@ -182,6 +190,7 @@ class Keeper:
 
     async def _keep(self) -> None:
         failures, wait_seconds = 0, BACKOFF_SECONDS_MIN
+        first, said = True, False
         while True:
             began = time.monotonic()
             child = self._child = await self._start()
@@ -192,13 +201,24 @@ class Keeper:
             if self._stopping or (code == 0 and self._may_end):
                 return
             if time.monotonic() - began > STEADY_SECONDS:
-                failures, wait_seconds = 0, BACKOFF_SECONDS_MIN
+                failures, wait_seconds, said = 0, BACKOFF_SECONDS_MIN, False
             failures += 1
             if code == MISUSED or failures >= FAILURES_MAX:
-                raise self._failure(code, failures)
-            self._tell(f"{self.program.name} ended ({_how(code)}); it is started again in {wait_seconds:.1f} s")
-            await asyncio.sleep(wait_seconds)
-            wait_seconds = min(2 * wait_seconds, BACKOFF_SECONDS_MAX)
+                if not self._spare or (code == MISUSED and first):
+                    raise self._failure(code, failures)
+                if not said:
+                    said = True
+                    self._tell(self._without(self._failure(code, failures)))
+                await asyncio.sleep(SPARE_SECONDS)
+            else:
+                self._tell(f"{self.program.name} ended ({_how(code)}); it is started again in {wait_seconds:.1f} s")
+                await asyncio.sleep(wait_seconds)
+                wait_seconds = min(2 * wait_seconds, BACKOFF_SECONDS_MAX)
+            first = False
+
+    def _without(self, failure: CommandError) -> str:
+        again = f"{self.program.name} is tried again every {SPARE_SECONDS:g} s, and all else goes on without it"
+        return f"error: {failure.message}\n  do: mend what it says; {again}"
 
     def _failure(self, code: int, failures: int) -> CommandError:
         times = "" if failures == 1 else f" {failures} times in a row"

@@ -114,7 +114,8 @@ class Stack:
         self._gateway = self._keeper("gateway", ("streams.gateway",), 0)
         # Nobody waits for these: the pipeline is ready without.
         self._history = self._keeper("history", ("streams.history",), 0)
-        self._watching = self._keeper("watch", ("streams.watch",), 0)
+        # A watch whose settings have become wrong must not end what it looks at.
+        self._watching = self._keeper("watch", ("streams.watch",), 0, spare=True)
         for keeper in self.keepers:
             keeper.begin()
         self._leave_word()
@@ -179,11 +180,13 @@ class Stack:
                 self._tell(f"Kafka is at {broker.bootstrap} again")
                 self._leave_word()
 
-    def _keeper(self, name: str, arguments: tuple[str, ...], slot: int, *, may_end: bool = False) -> Keeper:
+    def _keeper(
+        self, name: str, arguments: tuple[str, ...], slot: int, *, may_end: bool = False, spare: bool = False
+    ) -> Keeper:
         log = self.logs / f"{name}.log"
         program = Program(name, ("-m", *arguments), {**self._environment, "HOPLINE_SLOT": str(slot)})
         start = partial(GuardedChild.start, program, log, self._lock)
-        return Keeper(program, start, log=log, tell=self._tell, may_end=may_end)
+        return Keeper(program, start, log=log, tell=self._tell, may_end=may_end, spare=spare)
 
     async def start_source(self, *, per_second: float, signals: int | None) -> None:
         """Start the demo source: a steady trickle, for ever or up to a number."""

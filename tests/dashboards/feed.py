@@ -59,9 +59,11 @@ class FaultyStack(Stack):
     """What `hopline up` starts, with a worker whose hops raise on records that ask for it."""
 
     @override
-    def _keeper(self, name: str, arguments: tuple[str, ...], slot: int, *, may_end: bool = False) -> Keeper:
+    def _keeper(
+        self, name: str, arguments: tuple[str, ...], slot: int, *, may_end: bool = False, spare: bool = False
+    ) -> Keeper:
         swapped = (FAULTY, *arguments[1:]) if arguments[0] == PLAIN else arguments
-        return super()._keeper(name, swapped, slot, may_end=may_end)
+        return super()._keeper(name, swapped, slot, may_end=may_end, spare=spare)
 
 
 class Site:

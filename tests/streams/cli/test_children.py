@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +23,7 @@ WAITS = "import signal; signal.pause()"
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(children, "BACKOFF_SECONDS_MIN", 0.01)
     monkeypatch.setattr(children, "BACKOFF_SECONDS_MAX", 0.02)
+    monkeypatch.setattr(children, "SPARE_SECONDS", 0.02)
 
 
 @pytest.fixture
@@ -36,9 +37,15 @@ def program(code: str) -> Program:
     return Program("it", ("-c", code), os.environ)
 
 
-def keeper(code: str, told: list[str], *, may_end: bool = False) -> Keeper:
+def keeper(code: str, told: list[str], *, may_end: bool = False, spare: bool = False) -> Keeper:
     one = program(code)
-    return Keeper(one, partial(PlainChild.start, one), tell=told.append, may_end=may_end)
+    return Keeper(one, partial(PlainChild.start, one), tell=told.append, may_end=may_end, spare=spare)
+
+
+async def until(there: Callable[[], bool]) -> None:
+    async with asyncio.timeout(SECONDS_MAX):
+        while not there():  # noqa: ASYNC110  # a file tells nobody of it
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 async def until_running(one: Keeper, *, other_than: int | None = None) -> int:
@@ -72,6 +79,44 @@ async def test_one_that_goes_on_dying_is_given_up() -> None:
 
 async def test_one_that_says_that_its_settings_are_wrong_is_not_started_again() -> None:
     one = keeper("raise SystemExit(2)", [])
+    one.begin()
+    with pytest.raises(CommandError, match="exit code 2"):
+        await asyncio.wait_for(one.task, SECONDS_MAX)
+
+
+async def test_one_that_others_do_without_is_left_down_and_tried_again_until_its_settings_are_mended(
+    tmp_path: Path,
+) -> None:
+    told: list[str] = []
+    wrong, starts, up = tmp_path / "wrong", tmp_path / "starts", tmp_path / "up"
+    checks = f"open({str(starts)!r}, 'a').write('.'); os.path.exists({str(wrong)!r}) and exit(2)"
+    one = keeper(f"import os; {checks}; open({str(up)!r}, 'w'); {WAITS}", told, spare=True)
+    one.begin()
+    await until(up.exists)
+    up.unlink()
+    wrong.touch()
+    psutil.Process(await until_running(one)).kill()
+    await until(lambda: len(starts.read_bytes()) > 3)
+    assert not one.task.done()
+    assert [line.splitlines()[0] for line in told[1:]] == ["error: it ended 2 times in a row (exit code 2)"]
+    assert "all else goes on without it" in told[1]
+    wrong.unlink()
+    await until(up.exists)
+    await one.stop()
+
+
+async def test_one_that_others_do_without_may_go_on_dying() -> None:
+    told: list[str] = []
+    one = keeper("raise SystemExit(1)", told, spare=True)
+    one.begin()
+    await until(lambda: "all else goes on" in "".join(told))
+    assert await until_running(one)
+    assert not one.task.done()
+    await one.stop()
+
+
+async def test_one_that_others_do_without_ends_all_if_its_settings_are_wrong_when_all_is_started() -> None:
+    one = keeper("raise SystemExit(2)", [], spare=True)
     one.begin()
     with pytest.raises(CommandError, match="exit code 2"):
         await asyncio.wait_for(one.task, SECONDS_MAX)
