@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Final
 
 from alerts.catalogue import ALL, GROUP_OF, GROUPS
-from processors.alerting.rule import Rule
+from processors.alerting.rule import Rule, Threshold
+from processors.telemetry import catalogue as metrics
 
 FOLDER: Final = Path("docs/runbooks")
 INDEX: Final = FOLDER / "README.md"
 PARTS: Final = ("**Means:**", "1. ", "**Over when**")
 """What it means, steps to take, and how to know that it is over."""
+TITLES: Final = {"slo": "Service level (error budget)"}
+"""Headings of groups whose name says too little."""
+_GIGABYTE: Final = 1e9
 _HEADING: Final = re.compile(r"^## (.+)$", re.MULTILINE)
 
 
@@ -51,10 +55,16 @@ def index() -> str:
         "Thresholds here are defaults. `hopline alerts threshold` shows those in force, and moves one while all runs",
         "([alerts.md](../alerts.md)).",
         "",
+        f"Where a step is an expression such as `max by (topic) ({metrics.PROBE_LAG_SECONDS.name})`,",
+        "ask Prometheus, or the watch:",
+        "`curl -sG http://127.0.0.1:8091/api/v1/query --data-urlencode 'query=EXPRESSION' | jq .data.result`.",
+        "In compose the watch is not reached: ask Prometheus (<http://127.0.0.1:9090>), or the gateway with a key",
+        "([watch.md](../watch.md#over-http)).",
+        "",
     ]
     for group in GROUPS:
         lines += [
-            f"## {group.capitalize()}",
+            f"## {TITLES.get(group, group.capitalize())}",
             "",
             "| alert | severity | default | for | says |",
             "|---|---|---|---|---|",
@@ -65,7 +75,25 @@ def index() -> str:
 
 
 def _row(rule: Rule) -> str:
-    threshold = rule.threshold
-    compared = f"{rule.compare.value} {threshold.default:g} {threshold.unit}" if threshold else "any"
+    compared = f"{rule.compare.value} {in_words(rule.threshold)}" if rule.threshold else "no threshold"
     lasts = f"{rule.for_seconds} s" if rule.for_seconds else ""
     return f"| [{rule.name}]({rule.runbook}) | {rule.severity.value} | {compared} | {lasts} | {rule.summary} |"
+
+
+def in_words(threshold: Threshold) -> str:
+    """Return a default as people read it, and the number that moves it where that is another one."""
+    value = threshold.default
+    number = f"{value:,.12g}"
+    match threshold.unit:
+        case "short":
+            return number
+        case "s":
+            return f"{number} s"
+        case "reqps":
+            return f"{number} a second"
+        case "percentunit":
+            return f"{100 * value:g} % ({number})"
+        case "bytes":
+            return f"{value / _GIGABYTE:g} GB" if value >= _GIGABYTE else f"{number} bytes"
+        case unit:
+            raise ValueError(f"say here in words what {unit!r} is to Grafana")

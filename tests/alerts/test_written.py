@@ -15,7 +15,7 @@ from alerts import alertmanager, plain_yaml, prometheus, promtool, runbooks
 from alerts.catalogue import ALL, BY_NAME
 from alerts.series.case import Case, at
 from alerts.series.catalogue import ALL as CASES
-from processors.alerting.rule import Rule
+from processors.alerting.rule import Rule, Threshold
 
 ROOT: Final = program.ROOT
 each_rule = pytest.mark.parametrize("rule", ALL, ids=[rule.name for rule in ALL])
@@ -115,6 +115,27 @@ def test_a_runbook_that_lacks_something_is_found(tmp_path: Path) -> None:
 def test_the_index_names_each_alert_once() -> None:
     text = runbooks.index()
     assert all(text.count(f"| [{name}](") == 1 for name in BY_NAME)
+
+
+@pytest.mark.parametrize(
+    "value, unit, said",
+    [
+        (0.5, "percentunit", "50 % (0.5)"),
+        (1e6, "short", "1,000,000"),
+        (14.4, "short", "14.4"),
+        (0.1, "reqps", "0.1 a second"),
+        (172_800, "s", "172,800 s"),
+        (2e9, "bytes", "2 GB"),
+        (0, "bytes", "0 bytes"),
+    ],
+)
+def test_the_index_has_thresholds_as_people_read_them(value: float, unit: str, said: str) -> None:
+    assert runbooks.in_words(Threshold(value, unit)) == said
+
+
+def test_a_unit_that_has_no_words_yet_is_refused() -> None:
+    with pytest.raises(ValueError, match="percent"):
+        runbooks.in_words(Threshold(1, "percent"))
 
 
 def test_the_command_says_what_it_found(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
