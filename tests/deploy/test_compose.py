@@ -123,6 +123,21 @@ def test_alertmanager_sees_its_own_secrets_only() -> None:
     ]
 
 
+def test_the_page_shows_how_the_watch_gets_its_channels() -> None:
+    page = (ROOT / "docs" / "compose.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (service,) = yaml.safe_load(shown)["services"].values()
+    assert set(yaml.safe_load(shown)["services"]) == {"watch"}
+    (mount,) = service["volumes"]
+    source, target, mode = mount.split(":")
+    assert (source, mode) == ("./deploy/secrets/channels", "ro")
+    assert target not in {known for _, known, _ in mounts("watch")}
+    # Git leaves the folder alone, and the watch, which has a way out, is told where the file is.
+    assert load(service["environment"]).settings.channels_file == f"{target}/channels.toml"
+    assert "edge" in services()["watch"]["networks"]
+    assert "edge" not in services()["cli"]["networks"]
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_each_setting_of_ours_is_one(name: str) -> None:
     given = {key: value for key, value in environment(name).items() if key.startswith(PREFIX)}
