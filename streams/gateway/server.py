@@ -145,7 +145,11 @@ class Gateway:
         return response
 
     async def _signals(self, request: web.Request) -> web.StreamResponse:
-        caller = self.admission.enter(request)
+        try:
+            caller = self.admission.enter(request)
+        except RefusedError as error:
+            with self._ledger.offer(_NO_MODE) as offer:
+                raise _refused(offer, error.failure) from None
         self.access.require(request, SIGNAL_WRITE)
         content_type = request.headers.get("Content-Type")
         mode = intake.mode_of(content_type, request.headers)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -153,6 +153,7 @@ MOODS = st.sampled_from(["well", "well", "well", "lost", "away", "full", "bug"])
 
 @settings(max_examples=25)
 @given(st.lists(st.tuples(WHOLE, MOODS), min_size=1, max_size=12), st.integers(1, 20))
+@example([((b"{", STRUCTURED), "well")] * 12, 5)
 async def test_the_ledger_balances_whatever_comes(asked: list[tuple[Any, str]], burst: int) -> None:
     logging.getLogger("streams.gateway.server").setLevel(logging.CRITICAL)  # the bugs are ours
     async with listening(gateway_local_limits=True, gateway_batch_events_max=10, gateway_inflight_max=50) as site:
