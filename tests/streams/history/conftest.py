@@ -27,5 +27,7 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Home]:
         yield SqliteHome(tmp_path / "history")
         return
     found = PostgresHome(request.getfixturevalue("postgres_url"))
+    # Others write into the same database without this fixture, and leave behind what they wrote.
+    found.publish(found.fresh())
     yield found
     found.publish(found.fresh())
