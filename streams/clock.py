@@ -5,4 +5,4 @@ import time
 
 def wall_ms() -> int:
     """Return the time."""
-    return int(time.time() * 1_000)
+    return time.time_ns() // 1_000_000

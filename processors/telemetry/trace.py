@@ -26,7 +26,7 @@ _BINARY: Final = PREFIX + TRACEPARENT
 _PATTERN: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 _NOTHING: Final = (b"0" * 32, b"0" * 16)
 _ODD: Final = b"13579bdf"
-_ODD_TEXT: Final = frozenset("13579bdf")
+_ODD_TEXT: Final = frozenset(_ODD.decode())
 
 
 class Kind(StrEnum):

@@ -6,7 +6,6 @@ read from the topic `alert-settings`, channels from their file: none of it needs
 
 import json
 import re
-import time
 from typing import Any, Final
 
 import click
@@ -24,6 +23,7 @@ from streams.cli.access import Access, access, loaded, run
 from streams.cli.asking import ask, require_name, require_payload, require_success
 from streams.cli.errors import MISUSED, CommandError
 from streams.cli.output import json_option, moment, print_json, print_table
+from streams.clock import wall_ms
 from streams.metrics import Metrics
 from streams.settings import Settings
 
@@ -109,7 +109,7 @@ def unsilence(*, id: str, tenant: str | None, as_json: bool) -> None:  # noqa: A
 @json_option
 def silences(*, tenant: str | None, as_json: bool) -> None:
     """List the silences that hold, those that end first at first."""
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
     found = sorted(run(_settings(access())).silences(now_ms), key=lambda one: (one.until_ms, one.id))
     rows = [one for one in found if tenant is None or one.tenant == tenant]
     if as_json:

@@ -18,6 +18,7 @@ from streams.changelog import open_changelog
 from streams.cli.access import Access
 from streams.cli.errors import MISUSED, CommandError
 from streams.cli.sending import new_id, send_record
+from streams.clock import wall_ms
 from streams.directives import directive_of
 
 WAIT_SECONDS_MAX: Final = 15.0
@@ -104,7 +105,7 @@ def require_success(directive: Directive) -> None:
 
 def _forgotten(known: Directive) -> bool:
     """Return whether the lane takes the key for a new one, though it has not cleared the old one away yet."""
-    return bool(known.finished_ms) and known.finished_ms + KEPT_MS <= time.time_ns() // 1_000_000
+    return bool(known.finished_ms) and known.finished_ms + KEPT_MS <= wall_ms()
 
 
 def _same(found: Directive, value: bytes, id_: str) -> Directive:

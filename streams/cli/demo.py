@@ -20,6 +20,7 @@ from streams.cli.access import loaded, run
 from streams.cli.errors import FAILED, CommandError
 from streams.cli.output import json_option, print_json
 from streams.cli.stack import Stack
+from streams.clock import wall_ms
 from streams.demo import Expected, Route, Sample, expected, generate
 from streams.demo.check import Check, Found, NotAccountedError
 from streams.demo.source import NotSentError, Source
@@ -90,7 +91,7 @@ def demo(*, signals: int, tenants: int, processes: int, seed: int, data_dir: Pat
 
 def _run_name() -> str:
     # Ids of their own at each run, or all would be duplicates of the last one's where the data is kept.
-    return f"{time.time_ns() // 1_000_000:x}"
+    return f"{wall_ms():x}"
 
 
 def _with_data_dir(found: Loaded, folder: Path) -> Loaded:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from typing import Any, Final
 
 import click
@@ -18,6 +17,7 @@ from streams.cli.access import Access, access, run
 from streams.cli.asking import ask, require_name, require_payload, require_success
 from streams.cli.errors import MISUSED, CommandError
 from streams.cli.output import json_option, moment, print_json, print_table
+from streams.clock import wall_ms
 from streams.keys import Pepper, new_key, new_prefix, prefix_of
 from streams.known_keys import KnownKeys
 
@@ -128,7 +128,7 @@ def list_(*, tenant: str | None, operator: bool, as_json: bool) -> None:
     """List the keys: what they may, whether they are good, when they were last used (to the minute)."""
     wanted = SYSTEM if operator else tenant
     found, used = run(_read(access()))
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
     rows = [
         _shown(key, used.get(key.name, 0), now_ms)
         for key in sorted(found, key=lambda key: (key.tenant, key.created_ms))

@@ -1,7 +1,6 @@
 """`hopline limits`: what the gateways and the tenants may take in, and how much of it is used."""
 
 import json
-import time
 from typing import Any, Final
 
 import click
@@ -20,6 +19,7 @@ from streams.cli.asking import ask
 from streams.cli.directives import finish
 from streams.cli.errors import CommandError
 from streams.cli.output import json_option, print_json, print_table
+from streams.clock import wall_ms
 
 REQUEST_SECONDS_MAX: Final = 5.0
 _GATEWAY: Final = ("CHANNEL", "TIER", "RATE/S", "BURST", "SET")
@@ -72,7 +72,7 @@ async def _limits(at: Access, gateway: str | None) -> dict[str, Any]:
     for name, value in (await newest_everywhere(at.kafka, at.topics, at.lanes, names.ACCESS)).items():
         if (key := name.decode(errors="replace")).startswith(PREFIX):
             table.set(key, value)
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
     tenants = []
     async with open_changelog(at.kafka, at.topics, at.lanes) as changelog:
         for lane in range(at.lanes):

@@ -17,6 +17,7 @@ from streams.cli.asking import require_name
 from streams.cli.errors import MISUSED, CommandError
 from streams.cli.output import json_option, print_json, print_table
 from streams.cli.sending import new_id
+from streams.clock import wall_ms
 from streams.replay.directing import NotMetError, direct
 from streams.replay.follower import Follower
 from streams.replay.job import Job, Status
@@ -246,7 +247,7 @@ def _planned(replay_id: str, wanted: Selection, found: Estimate, rate: float, la
         wanted,
         rate,
         lasts_ms,
-        started_ms=time.time_ns() // 1_000_000,
+        started_ms=wall_ms(),
         begins=dict(found.covered.begins),
         ends=dict(found.covered.ends),
         next=dict(found.covered.begins),
@@ -313,7 +314,7 @@ async def _stop(at: Access, job: Job) -> Job:
             follower = Follower(consumer, at.topics, range(at.lanes))
             await follower.begin()
             await direct(producer, follower, place.topics, place.lanes, [finish_ask(job, tenant) for tenant in begun])
-        job.updated_ms = time.time_ns() // 1_000_000
+        job.updated_ms = wall_ms()
         await store.save(producer, job)
     return job
 

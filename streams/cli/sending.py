@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +13,7 @@ from processors.vocabulary.partition import lane_of
 from processors.vocabulary.record import Headers
 from streams.admin import KafkaAwayError, require_topics
 from streams.cli.access import Access
+from streams.clock import wall_ms
 from streams.lanes.writer import stop_within
 from streams.topics import TOPICS
 
@@ -32,7 +32,7 @@ class Sent:
 
 def new_id() -> str:
     """Return a UUIDv7 of now."""
-    return uuid7(time.time_ns() // 1_000_000, os.urandom(10))
+    return uuid7(wall_ms(), os.urandom(10))
 
 
 async def send_record(at: Access, topic: str, tenant: str, value: bytes | None, headers: Headers) -> Sent:

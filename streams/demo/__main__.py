@@ -5,7 +5,6 @@ import asyncio
 import logging
 import signal
 import sys
-import time
 from contextlib import suppress
 from typing import Final
 
@@ -13,6 +12,7 @@ import uvloop
 from aiokafka.errors import KafkaError
 
 from streams import cluster, logs
+from streams.clock import wall_ms
 from streams.demo.mix import TRICKLE_BAD_RATIO, stream
 from streams.demo.source import Source
 from streams.settings import Settings, SettingsError, load
@@ -26,7 +26,7 @@ async def _run(settings: Settings, options: argparse.Namespace) -> None:
     bootstrap = cluster.bootstrap(settings)
     kafka = settings.cluster(bootstrap)
     # Ids of their own at each start, or all would be duplicates of the last one.
-    run = f"{time.time_ns() // 1_000_000:x}"
+    run = f"{wall_ms():x}"
     samples = stream(options.seed, options.tenants, run=run, bad_ratio=TRICKLE_BAD_RATIO)
     async with Source(kafka, settings.topics, lanes=settings.lanes, gateway_url=options.gateway) as source:
         work = asyncio.create_task(source.trickle(samples, options.rate, most=options.signals))

@@ -2,7 +2,6 @@
 
 import logging
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -16,6 +15,7 @@ from processors.vocabulary.access import AccessKey
 from processors.vocabulary.ids import digest
 from processors.vocabulary.reasons import Problem
 from streams import keys, secret
+from streams.clock import wall_ms
 from streams.gateway.caller import KEY as CALLER
 from streams.gateway.caller import Caller, of_address
 from streams.gateway.errors import NotLoopbackError
@@ -117,7 +117,7 @@ class Access:
         text = text.strip()
         if scheme.lower() != "bearer" or not text:
             raise self._unauthorized(Refusal.MISSING)
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = wall_ms()
         found = self.table.ring.find(text, now_ms)
         if isinstance(found, Refusal):
             raise self._unauthorized(found)
@@ -129,7 +129,7 @@ class Access:
     def still_good(self, request: web.Request) -> bool:
         """Tell whether a request would be let in now: for one that lasts, and a key that was revoked meanwhile."""
         held = request.get(_HELD)
-        return held is None or self.table.ring.holds(held.name, held.hash, time.time_ns() // 1_000_000)
+        return held is None or self.table.ring.holds(held.name, held.hash, wall_ms())
 
     def _unauthorized(self, refusal: Refusal) -> RefusedError:
         self._refused.of(refusal.value).inc()
@@ -253,7 +253,7 @@ async def require_safe(settings: Settings, bootstrap: str) -> None:
             f"HOPLINE_HOST is {settings.host!r} and HOPLINE_REQUIRE_KEYS is false: anybody could do anything. "
             "Leave HOPLINE_REQUIRE_KEYS out, or set HOPLINE_HOST=127.0.0.1."
         )
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
     found = await KnownKeys(settings.cluster(bootstrap), settings.topics, settings.lanes).keys()
     if not any(_opens(key, now_ms) for key in found):
         raise NotLoopbackError(

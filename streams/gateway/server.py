@@ -17,6 +17,7 @@ from processors.vocabulary.partition import lane_of
 from processors.vocabulary.permissions import SIGNAL_WRITE
 from processors.vocabulary.reasons import Rejected
 from streams import logs
+from streams.clock import wall_ms
 from streams.gateway import intake, problems
 from streams.gateway.access import Access, ids_for
 from streams.gateway.admission import Admission
@@ -57,7 +58,7 @@ def _require_own_name(host: str) -> None:
 
 
 def _new_id() -> str:
-    return uuid7(time.time_ns() // 1_000_000, os.urandom(10))
+    return uuid7(wall_ms(), os.urandom(10))
 
 
 class Part(Protocol):
@@ -148,14 +149,12 @@ class Gateway:
         try:
             caller = self.admission.enter(request)
         except RefusedError as error:
-            with self._ledger.offer(_NO_MODE) as offer:
-                raise _refused(offer, error.failure) from None
+            raise self._turned_away(error.failure) from None
         self.access.require(request, SIGNAL_WRITE)
         content_type = request.headers.get("Content-Type")
         mode = intake.mode_of(content_type, request.headers)
         if isinstance(mode, Rejected):
-            with self._ledger.offer(_NO_MODE) as offer:
-                raise _refused(offer, problems.of_rejected(mode))
+            raise self._turned_away(problems.of_rejected(mode))
         body = Body(self.load)
         with self._ledger.offer(mode) as offer:
             try:
@@ -172,6 +171,12 @@ class Gateway:
                 raise
             finally:
                 body.release()
+
+    def _turned_away(self, failure: Failure) -> RefusedError:
+        """Return the refusal of a request that nobody has looked into; it is one event in the ledger."""
+        with self._ledger.offer(_NO_MODE) as offer:
+            offer.refused(failure.kind)
+        return RefusedError(failure)
 
     def _require_kafka(self) -> None:
         if self._outlet.away:
@@ -276,11 +281,6 @@ class Gateway:
     async def _show_metrics(self, request: web.Request) -> web.StreamResponse:
         content, content_type = self._metrics.shown(request.headers.get("Accept", ""))
         return web.Response(body=content, headers={"Content-Type": content_type})
-
-
-def _refused(offer: Offer, failure: Failure) -> RefusedError:
-    offer.refused(failure.kind)
-    return RefusedError(failure)
 
 
 def _batch_answer(items: list[dict[str, Any]], found: Sequence[Entry | Failure]) -> web.StreamResponse:

@@ -27,6 +27,7 @@ from processors.vocabulary.partition import lane_of
 from processors.vocabulary.record import Header
 from processors.vocabulary.signal import Signal, attributes, data_of
 from streams.changelog import committed_consumer, read_range
+from streams.clock import wall_ms
 from streams.replay.directing import direct
 from streams.replay.follower import Follower
 from streams.replay.job import Job, Status
@@ -176,7 +177,7 @@ class Redrive:
     async def _start(self, producer: AIOKafkaProducer, follower: Follower) -> None:
         """Let the lanes know; whose lane refuses is not redriven."""
         for job in self.jobs.values():
-            job.started_ms = job.updated_ms = time.time_ns() // 1_000_000
+            job.started_ms = job.updated_ms = wall_ms()
             follower.watch(replays_key(tenant) for tenant in job.tenants)
             asks = [start_ask(job, tenant, self.what) for tenant in job.tenants]
             job.tenants.update(await direct(producer, follower, self.ground.topics, self.ground.lanes, asks))
@@ -227,7 +228,7 @@ class Redrive:
                 item.end(Result.DUPLICATE, "it was handled before")
             elif item.open:
                 item.detail = f"written to {item.topic} {item.lane}/{item.offset}, and not met in time"
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = wall_ms()
         marks = [(item.id, Mark(self.id, now_ms, item.outcome())) for item in batch]
         await self.ground.store.mark(producer, marks)
 
@@ -296,7 +297,7 @@ class Redrive:
             asks = [finish_ask(job, tenant) for tenant in begun]
             await direct(producer, follower, self.ground.topics, self.ground.lanes, asks)
             job.outcome = counted(job.id, begun, follower.values)
-            job.status, job.updated_ms = Status.COMPLETED, time.time_ns() // 1_000_000
+            job.status, job.updated_ms = Status.COMPLETED, wall_ms()
             await self.ground.store.save(producer, job)
         await self.ground.store.sweep(producer)
 

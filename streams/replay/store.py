@@ -5,7 +5,6 @@ takes nothing out of it by itself.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
@@ -19,6 +18,7 @@ from processors.vocabulary import topics as names
 from processors.vocabulary.partition import lane_of
 from streams.admin import KafkaAwayError, require_topics
 from streams.changelog import committed_consumer, read_range
+from streams.clock import wall_ms
 from streams.lanes.writer import stop_within
 from streams.replay import job as jobs
 from streams.replay.job import Job, Status
@@ -142,7 +142,7 @@ class ReplayStore:
     async def sweep(self, producer: AIOKafkaProducer) -> int:
         """Take out what is old; return how many keys that were."""
         found = await self._read(self._everywhere())
-        old = outdated(found, time.time_ns() // 1_000_000)
+        old = outdated(found, wall_ms())
         await self.forget(producer, old)
         return len(old)
 

@@ -24,6 +24,7 @@ from processors.vocabulary.marking import marked
 from processors.vocabulary.partition import lane_of
 from processors.vocabulary.signal import Signal
 from streams.changelog import Changelog, committed_consumer, open_changelog
+from streams.clock import wall_ms
 from streams.replay.directing import Ask, direct, why_not
 from streams.replay.follower import Follower
 from streams.replay.job import Job, Status
@@ -306,7 +307,7 @@ class ReplayWorker:
 
     async def _save(self, producer: AIOKafkaProducer) -> None:
         self._saved = time.monotonic()
-        self.job.updated_ms = time.time_ns() // 1_000_000
+        self.job.updated_ms = wall_ms()
         await self.ground.store.save(producer, self.job)
         self.tell(self.job)
 
@@ -350,7 +351,7 @@ async def _known(changelog: Changelog, lanes: int, job: Job, tenant: str) -> str
     if refused:
         return refused
     replay = unpack(found.get(replays_key(tenant))).get(job.id)
-    if replay is None or replay.standing is not Standing.RUNNING or replay.ends_ms <= time.time_ns() // 1_000_000:
+    if replay is None or replay.standing is not Standing.RUNNING or replay.ends_ms <= wall_ms():
         standing = "forgotten" if replay is None else str(replay.standing)
         raise GoneError(_ended(job, tenant, standing))
     return ""

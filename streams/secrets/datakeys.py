@@ -6,7 +6,6 @@ both stay. What is sealed names its data key.
 """
 
 import os
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from processors.vocabulary.partition import lane_of
 from streams import secret
 from streams.admin import KafkaAwayError, require_topics
 from streams.changelog import committed_consumer, newest_of
+from streams.clock import wall_ms
 from streams.hiding import hide
 from streams.lanes.writer import stop_within
 from streams.secrets.sealing import KEY_BYTES, SealError, open_sealed, seal, unwrap, wrap
@@ -93,7 +93,7 @@ class DataKeys:
     async def create(self, tenant: str) -> Wrapped:
         """Make a data key; what is sealed from now on is sealed with it."""
         key_id, key = os.urandom(KEY_ID_BYTES).hex(), os.urandom(KEY_BYTES)
-        one = Wrapped(tenant, key_id, wrap(self.master, tenant, key_id, key), time.time_ns() // 1_000_000)
+        one = Wrapped(tenant, key_id, wrap(self.master, tenant, key_id, key), wall_ms())
         await self._write(one)
         return one
 
